@@ -1,0 +1,235 @@
+import type { OutgoingHttpHeaders } from 'node:http';
+
+/** Who caused a failure: it decides what an operator looks at first. */
+export type ErrorSource = 'client' | 'upstream' | 'internal' | 'configuration';
+
+interface ErrorKind {
+  /** HTTP status sent to the client. */
+  readonly status: number;
+  /** Code in the OCI error body: distribution-spec "Error Codes", or `UNKNOWN` where the spec has none. */
+  readonly oci: string;
+  readonly source: ErrorSource;
+  /** Whether the same request may succeed if it is simply made again. */
+  readonly retryable: boolean;
+  /** One sentence for the reference page. */
+  readonly help: string;
+}
+
+/** Every failure Breakwater can name, declared once; `docs/reference/errors.md` lists exactly these. */
+export const ERRORS = {
+  NAME_INVALID: kind(
+    400,
+    'NAME_INVALID',
+    'client',
+    false,
+    'The repository name breaks the grammar of the distribution spec.',
+  ),
+  TAG_INVALID: kind(
+    400,
+    'MANIFEST_INVALID',
+    'client',
+    false,
+    'The tag breaks the grammar of the distribution spec.',
+  ),
+  DIGEST_INVALID: kind(
+    400,
+    'DIGEST_INVALID',
+    'client',
+    false,
+    'The digest is malformed or of an unsupported algorithm (sha256 and sha512 are supported).',
+  ),
+  PATH_INVALID: kind(400, 'UNSUPPORTED', 'client', false, 'The request path cannot be decoded.'),
+  REQUEST_MALFORMED: kind(400, 'UNSUPPORTED', 'client', false, 'The bytes received are not an HTTP request.'),
+  HEADERS_TOO_LARGE: kind(431, 'UNSUPPORTED', 'client', false, 'The request headers exceed 128 KB.'),
+  REQUEST_TIMEOUT: kind(
+    408,
+    'UNSUPPORTED',
+    'client',
+    true,
+    'The client did not send its request in time (CLIENT_HEADER_TIMEOUT).',
+  ),
+  RANGE_NOT_SATISFIABLE: kind(
+    416,
+    'SIZE_INVALID',
+    'client',
+    false,
+    'No byte of the requested range exists in the object.',
+  ),
+  NOT_FOUND: kind(404, 'UNSUPPORTED', 'client', false, 'Nothing is served at this path.'),
+  METHOD_NOT_ALLOWED: kind(405, 'UNSUPPORTED', 'client', false, 'The method is not allowed here.'),
+  PUSH_DISABLED: kind(
+    405,
+    'UNSUPPORTED',
+    'client',
+    false,
+    'Pushing through the proxy is off; set ALLOW_PUSH=true to allow it.',
+  ),
+  V1_UNSUPPORTED: kind(
+    405,
+    'UNSUPPORTED',
+    'client',
+    false,
+    'The v1 registry protocol is not supported: use a client that speaks v2.',
+  ),
+  CONNECT_TARGET_INVALID: kind(
+    400,
+    'UNSUPPORTED',
+    'client',
+    false,
+    'CONNECT needs a target of the form host:port.',
+  ),
+  UNAUTHORIZED: kind(
+    401,
+    'UNAUTHORIZED',
+    'client',
+    false,
+    'The registry wants credentials that the request does not carry.',
+  ),
+  DENIED: kind(403, 'DENIED', 'client', false, 'The registry refuses these credentials for this repository.'),
+  PRIVATE_CONTENT: kind(
+    404,
+    'MANIFEST_UNKNOWN',
+    'client',
+    false,
+    'The content is cached, but these credentials were not accepted for it.',
+  ),
+  UPSTREAM_DNS: kind(502, 'UNKNOWN', 'upstream', true, "The registry's name does not resolve."),
+  UPSTREAM_CONNECT: kind(502, 'UNKNOWN', 'upstream', true, 'No connection to the registry could be made.'),
+  UPSTREAM_TLS: kind(
+    502,
+    'UNKNOWN',
+    'upstream',
+    false,
+    "The registry's certificate was not accepted; EXTRA_CA_FILE adds a private CA.",
+  ),
+  UPSTREAM_TIMEOUT: kind(
+    504,
+    'UNKNOWN',
+    'upstream',
+    true,
+    'The registry did not answer in time (PROXY_READ_TIMEOUT).',
+  ),
+  UPSTREAM_RESET: kind(
+    502,
+    'UNKNOWN',
+    'upstream',
+    true,
+    'The registry closed the connection before its answer was complete.',
+  ),
+  UPSTREAM_PROTOCOL: kind(
+    502,
+    'UNKNOWN',
+    'upstream',
+    false,
+    'The registry sent something that is not a valid answer.',
+  ),
+  UPSTREAM_STATUS: kind(502, 'UNKNOWN', 'upstream', true, 'The registry answered with an unexpected status.'),
+  UPSTREAM_REDIRECTS: kind(
+    502,
+    'UNKNOWN',
+    'upstream',
+    false,
+    'The registry redirected more than ten times, or to an address that cannot be followed.',
+  ),
+  UPSTREAM_TOKEN: kind(
+    502,
+    'UNAUTHORIZED',
+    'upstream',
+    true,
+    "The registry's token service gave no usable token.",
+  ),
+  DIGEST_MISMATCH: kind(
+    502,
+    'DIGEST_INVALID',
+    'upstream',
+    true,
+    'The bytes received do not hash to the digest that was asked for; nothing was stored.',
+  ),
+  SIZE_MISMATCH: kind(
+    502,
+    'SIZE_INVALID',
+    'upstream',
+    true,
+    'The registry sent fewer or more bytes than it announced; nothing was stored.',
+  ),
+  TUNNEL_FAILED: kind(502, 'UNKNOWN', 'upstream', true, 'The target of a tunnel could not be reached.'),
+  STORE_UNAVAILABLE: kind(500, 'UNKNOWN', 'internal', true, 'The cache could not be read or written.'),
+  INTERNAL: kind(
+    500,
+    'UNKNOWN',
+    'internal',
+    false,
+    'An unexpected failure inside Breakwater; the log has its trace.',
+  ),
+  SHUTTING_DOWN: kind(
+    503,
+    'UNAVAILABLE',
+    'internal',
+    true,
+    'The proxy is draining and takes no new requests.',
+  ),
+  SETTING_INVALID: kind(500, 'UNKNOWN', 'configuration', false, 'A setting has a value that cannot be used.'),
+  CA_UNUSABLE: kind(
+    500,
+    'UNKNOWN',
+    'configuration',
+    false,
+    'The certificate authority cannot be read or used.',
+  ),
+  CACHE_UNUSABLE: kind(500, 'UNKNOWN', 'configuration', false, 'The cache folder cannot be opened.'),
+  LISTEN_FAILED: kind(500, 'UNKNOWN', 'configuration', false, 'The listen address cannot be bound.'),
+} as const satisfies Record<string, ErrorKind>;
+
+export type ErrorCode = keyof typeof ERRORS;
+
+function kind(status: number, oci: string, source: ErrorSource, retryable: boolean, help: string): ErrorKind {
+  return { status, oci, source, retryable, help };
+}
+
+interface ErrorOptions {
+  readonly cause?: unknown;
+  /** Status to send where it differs from the catalogue's, e.g. upstream's own. */
+  readonly status?: number;
+  /** Headers the answer must carry, e.g. `WWW-Authenticate` or `Content-Range`. */
+  readonly headers?: OutgoingHttpHeaders;
+  /** How to mend it, one line. */
+  readonly mend?: string;
+}
+
+/** A named failure: `code` is stable, `message` is for people and never holds a secret. */
+export class BreakwaterError extends Error {
+  override readonly name = 'BreakwaterError';
+  readonly code: ErrorCode;
+  readonly status: number;
+  readonly headers: OutgoingHttpHeaders;
+  readonly mend: string | undefined;
+
+  constructor(code: ErrorCode, message: string, options: ErrorOptions = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.code = code;
+    this.status = options.status ?? ERRORS[code].status;
+    this.headers = options.headers ?? {};
+    this.mend = options.mend;
+  }
+
+  get source(): ErrorSource {
+    return ERRORS[this.code].source;
+  }
+
+  get retryable(): boolean {
+    return ERRORS[this.code].retryable;
+  }
+}
+
+/** Turns anything thrown into a named failure; what has no name becomes `INTERNAL`, its cause kept. */
+export function asBreakwaterError(thrown: unknown): BreakwaterError {
+  if (thrown instanceof BreakwaterError) return thrown;
+  const message = thrown instanceof Error ? thrown.message : String(thrown);
+  return new BreakwaterError('INTERNAL', message, { cause: thrown });
+}
+
+/** The JSON body of an error answer (distribution-spec, "Error Codes"). */
+export function ociErrorBody(error: BreakwaterError): string {
+  const detail = error.mend === undefined ? { reason: error.code } : { reason: error.code, mend: error.mend };
+  return JSON.stringify({ errors: [{ code: ERRORS[error.code].oci, message: error.message, detail }] });
+}
