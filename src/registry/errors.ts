@@ -123,6 +123,7 @@ export const ERRORS = {
     false,
     'The registry sent something that is not a valid answer.',
   ),
+  UPSTREAM_NOT_FOUND: kind(404, 'MANIFEST_UNKNOWN', 'upstream', false, 'The registry does not have it.'),
   UPSTREAM_STATUS: kind(502, 'UNKNOWN', 'upstream', true, 'The registry answered with an unexpected status.'),
   UPSTREAM_REDIRECTS: kind(
     502,

@@ -1,0 +1,182 @@
+import { mkdtempSync, readdirSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { loadAuthority } from '../ca/authority.ts';
+import type { Config } from '../config/config.ts';
+import { SETTING_NAMES } from '../config/settings.ts';
+import { BreakwaterError } from '../registry/errors.ts';
+import { runCli, type CliOptions } from './run-cli.ts';
+
+interface Run {
+  readonly code: number;
+  readonly out: string;
+  readonly err: string;
+}
+
+async function run(line: string, options: Partial<CliOptions> = {}): Promise<Run> {
+  const out: string[] = [];
+  const err: string[] = [];
+  const code = await runCli({
+    argv: line.split(' ').filter((word) => word !== ''),
+    env: {},
+    version: '1.2.3',
+    serve: async () => undefined,
+    stdout: { write: (text) => out.push(text) },
+    stderr: { write: (text) => err.push(text) },
+    ...options,
+  });
+  return { code, out: out.join(''), err: err.join('') };
+}
+
+const emptyFolder = () => mkdtempSync(join(tmpdir(), 'breakwater-cli-'));
+
+describe('serve', () => {
+  test.each(['', 'serve'])('runs the proxy with the settings: "breakwater %s"', async (line) => {
+    const served: Config[] = [];
+    const serve = async (config: Config) => void served.push(config);
+    expect(await run(line, { env: { CACHE_MAX_SIZE: '1g' }, serve })).toEqual({ code: 0, out: '', err: '' });
+    expect(served.map(({ cacheMaxSize }) => cacheMaxSize)).toEqual([2 ** 30]);
+  });
+
+  test('gives the exit code of the proxy', async () => {
+    expect(await run('serve', { serve: async () => 7 })).toMatchObject({ code: 7 });
+  });
+
+  test('is not reached with settings that cannot be used', async () => {
+    const serve = () => Promise.reject(new Error('served'));
+    const { code, out, err } = await run('', { env: { CACHE_MAX_SIZE: 'much' }, serve });
+    expect({ code, out }).toEqual({ code: 2, out: '' });
+    expect(err).toContain('breakwater: One setting cannot be used:\n  CACHE_MAX_SIZE=much\n');
+  });
+
+  test('a named failure is told in two lines', async () => {
+    const failure = new BreakwaterError('LISTEN_FAILED', 'port 3128 is taken', {
+      mend: 'Set LISTEN to another.',
+    });
+    const { code, err } = await run('', { serve: () => Promise.reject(failure) });
+    expect({ code, err }).toEqual({
+      code: 2,
+      err: 'breakwater: port 3128 is taken\nSet LISTEN to another.\n',
+    });
+  });
+
+  test('an unexpected failure exits 1 and shows its trace', async () => {
+    const { code, err } = await run('', { serve: () => Promise.reject(new Error('odd')) });
+    expect(code).toBe(1);
+    expect(err).toMatch(/^breakwater: odd\n.*errors\.md\.\nError: odd\n +at /);
+  });
+});
+
+describe('config', () => {
+  test('check tells that all is well', async () => {
+    expect(await run('config check', { env: { DEBUG: 'true' } })).toMatchObject({
+      code: 0,
+      out: expect.stringContaining('1 set, '),
+    });
+  });
+
+  test('check exits 2 where it is not', async () => {
+    expect(await run('config check', { env: { DEBUG: '1' } })).toMatchObject({ code: 2, out: '' });
+  });
+
+  test('show tells value and source, secrets masked', async () => {
+    const env = { AUTH_REGISTRIES: 'a.io:user:hunter2', CACHE_INACTIVE_TIME: '5d' };
+    const { code, out } = await run('config show', { env });
+    expect(code).toBe(0);
+    expect(out).toMatch(/^SETTING +VALUE +SOURCE\n/);
+    expect(out).toMatch(/^CACHE_MAX_SIZE +32g +default$/m);
+    expect(out).toMatch(/^CACHE_INACTIVE +5d +environment \(CACHE_INACTIVE_TIME\)$/m);
+    expect(out).toMatch(/^AUTH_REGISTRIES +\[redacted\] +environment$/m);
+    expect(out).toMatch(/^AUTH_REGISTRIES_DELIMITER +" " +default$/m);
+    expect(out).not.toContain('hunter2');
+  });
+
+  test('show --format json is for programs', async () => {
+    const { out } = await run('config show --format json', { env: { LISTEN: ':1' } });
+    const rows: unknown = JSON.parse(out);
+    expect(rows).toHaveLength(SETTING_NAMES.length);
+    expect(rows).toContainEqual({
+      setting: 'LISTEN',
+      value: ':1',
+      source: 'environment',
+      variable: 'LISTEN',
+    });
+    expect(rows).toContainEqual({
+      setting: 'EXTRA_CA_FILE',
+      value: null,
+      source: 'default',
+      variable: 'EXTRA_CA_FILE',
+    });
+  });
+
+  test('docs works whatever the settings hold', async () => {
+    expect(await run('config docs', { env: { DEBUG: '1' } })).toMatchObject({
+      code: 0,
+      out: expect.stringContaining('# Configuration'),
+    });
+  });
+});
+
+describe('ca show', () => {
+  test('makes nothing where there is no authority, and exits 1', async () => {
+    const folder = emptyFolder();
+    const { code, out, err } = await run('ca show', { env: { CA_DIR: folder } });
+    expect({ code, out }).toEqual({ code: 1, out: '' });
+    expect(err).toContain(`there is no certificate authority at ${join(folder, 'ca.crt')}`);
+    expect(readdirSync(folder)).toEqual([]);
+  });
+
+  test('shows the one there is', async () => {
+    const folder = emptyFolder();
+    const { subject, fingerprint256, notAfter } = await loadAuthority({ directory: folder });
+    const env = { CA_DIR: folder };
+    const { code, out } = await run('ca show', { env });
+    expect(code).toBe(0);
+    for (const text of [subject, fingerprint256, notAfter.toISOString(), join(folder, 'ca.crt')]) {
+      expect(out).toContain(text);
+    }
+    const json: unknown = JSON.parse((await run('ca show --format json', { env })).out);
+    expect(json).toEqual({
+      subject,
+      fingerprint256,
+      notAfter: notAfter.toISOString(),
+      path: join(folder, 'ca.crt'),
+    });
+  });
+});
+
+describe('the command line itself', () => {
+  test.each(['version', '--version', '-V'])('%s prints the version', async (line) => {
+    expect(await run(line)).toEqual({ code: 0, out: 'breakwater 1.2.3\n', err: '' });
+  });
+
+  test.each(['--help', 'serve --help', 'config --help', 'config show -h', 'ca show --help'])(
+    '%s prints help on standard output',
+    async (line) => {
+      const { code, out, err } = await run(line);
+      expect({ code, err }).toEqual({ code: 0, err: '' });
+      expect(out).toMatch(/^Usage: breakwater/);
+    },
+  );
+
+  test.each([
+    ['confg', "unknown command 'confg'"],
+    ['config shw', "unknown command 'shw' (Did you mean show?)"],
+    ['--bad', "unknown option '--bad'"],
+    ['serve --bad', "unknown option '--bad'"],
+    ['serve more', 'too many arguments'],
+    ['config show --format xml', "argument 'xml' is invalid"],
+  ])('%s exits 2 and says what and how to mend it, in two lines', async (line, what) => {
+    const { code, out, err } = await run(line);
+    expect({ code, out }).toEqual({ code: 2, out: '' });
+    expect(err).toContain(what);
+    expect(err).toMatch(/^breakwater: .*\n.*--help.*\n$/);
+  });
+
+  test('a noun without its verb exits 2 and prints the help of the noun', async () => {
+    const { code, out, err } = await run('config');
+    expect({ code, out }).toEqual({ code: 2, out: '' });
+    expect(err).toMatch(/^Usage: breakwater config/);
+  });
+});

@@ -1,0 +1,83 @@
+import { parseHostPort } from './host-port.ts';
+import { unquote } from './quotes.ts';
+import { Secret } from './secret.ts';
+import { settingError } from './setting.ts';
+
+/** A user name and password for one host: a registry, or the token service that it names. */
+export interface RegistryCredentials {
+  /** `host`, or `host:port` where one was written. */
+  readonly host: string;
+  readonly username: string;
+  readonly password: Secret;
+}
+
+/** The entries that images of the reference carry as an example. */
+const DUMMIES: ReadonlySet<string> = new Set([
+  'some.authenticated.registry:oneuser:onepassword',
+  'another.registry:user:password',
+]);
+
+/**
+ * Parses a list of `host:user:password`; `between` divides the entries and `within` the parts of one.
+ * The password may hold `within`. One pair of quotes is taken off the whole, each entry and each delimiter.
+ * Throws `SETTING_INVALID`; its message names an entry by its position, never by what it holds.
+ */
+export function parseCredentialsList(
+  text: string,
+  between: string,
+  within: string,
+): readonly RegistryCredentials[] {
+  const divider = unquote(between);
+  const list = splitList(text.trim(), divider).map((entry, index) => ({
+    entry: unquote(entry),
+    place: `entry ${index + 1}`,
+  }));
+  const found = new Map<string, RegistryCredentials>();
+  for (const { entry, place } of list) {
+    if (DUMMIES.has(entry)) continue;
+    const credentials = parseEntry(entry, unquote(within), place);
+    if (found.has(credentials.host)) {
+      throw settingError(`${place} repeats the host ${credentials.host}`, 'Keep one entry for each host.');
+    }
+    found.set(credentials.host, credentials);
+  }
+  return [...found.values()];
+}
+
+function splitList(text: string, divider: string): readonly string[] {
+  const entries = splitBy(text, divider);
+  const whole = unquote(text);
+  // Quotes around each entry look like a pair around the whole; then the first entry has both of its own.
+  const [first = ''] = entries;
+  return whole === text || (entries.length > 1 && unquote(first) !== first)
+    ? entries
+    : splitBy(whole, divider);
+}
+
+/** A blank delimiter divides at any white space: folded YAML turns a space into a line end. */
+function splitBy(text: string, divider: string): readonly string[] {
+  const parts = divider.trim() === '' ? text.split(/\s+/) : text.split(divider);
+  return parts.map((part) => part.trim()).filter((part) => part !== '');
+}
+
+function parseEntry(entry: string, within: string, place: string): RegistryCredentials {
+  const parts = entry.split(within);
+  // `host:5000:user:password`: a colon that divides the parts also divides host and port.
+  const withPort = within === ':' && parts.length >= 4 && /^\d{1,5}$/.test(parts[1] ?? '');
+  const host = withPort ? parts.slice(0, 2).join(':') : (parts[0] ?? '');
+  const [username, ...rest] = parts.slice(withPort ? 2 : 1);
+  const password = rest.join(within);
+  if (username === undefined || password === '') {
+    throw settingError(
+      `${place} does not have three parts divided by ${JSON.stringify(within)}`,
+      `Write host${within}user${within}password; AUTH_REGISTRY_DELIMITER sets what divides the parts.`,
+    );
+  }
+  if (/^https?:\/\//i.test(entry) || parseHostPort(host) === undefined) {
+    throw settingError(
+      `the first part of ${place} is not a host name`,
+      'Write the bare host of the registry or of its token service, e.g. auth.docker.io, without https://.',
+    );
+  }
+  return { host: host.toLowerCase(), username, password: new Secret(password) };
+}

@@ -1,0 +1,36 @@
+import { Secret } from './secret.ts';
+import { settingError } from './setting.ts';
+
+/** Parses `true` or `false` in any case. */
+export function parseBoolean(text: string): boolean {
+  const word = text.trim().toLowerCase();
+  if (word === 'true') return true;
+  if (word === 'false') return false;
+  throw settingError('it is neither true nor false', 'Write true or false.');
+}
+
+/** A parser of one word out of a fixed list, in any case. */
+export function oneOf<const Word extends string>(...words: readonly Word[]): (text: string) => Word {
+  return (text) => {
+    const wanted = text.trim().toLowerCase();
+    const word = words.find((candidate) => candidate === wanted);
+    if (word !== undefined) return word;
+    throw settingError('it is none of the known words', `Write one of ${words.join(', ')}.`);
+  };
+}
+
+/** Text that is not blank, without the white space around it. */
+export function parsePath(text: string): string {
+  const path = text.trim();
+  if (path === '') throw settingError('it is blank', 'Write a path, or leave the variable unset.');
+  return path;
+}
+
+/** Text as it stands, white space included. */
+export function parseVerbatim(text: string): string {
+  return text;
+}
+
+export function parseSecret(text: string): Secret {
+  return new Secret(text);
+}

@@ -1,0 +1,43 @@
+import type { Setting } from './setting.ts';
+import { AUTHORITY } from './settings/authority.ts';
+import { CACHING } from './settings/caching.ts';
+import { DIAGNOSING } from './settings/diagnosing.ts';
+import { LISTENING } from './settings/listening.ts';
+import { PASSING } from './settings/passing.ts';
+import { REGISTRIES } from './settings/registries.ts';
+import { TIMEOUTS } from './settings/timeouts.ts';
+
+/** Every setting, by the name of its field in `Config`. */
+export const SETTINGS = {
+  ...LISTENING,
+  ...AUTHORITY,
+  ...REGISTRIES,
+  ...CACHING,
+  ...PASSING,
+  ...TIMEOUTS,
+  ...DIAGNOSING,
+} as const;
+
+/** Settings that belong together, as the reference page shows them. */
+export interface SettingGroup {
+  readonly title: string;
+  readonly settings: Readonly<Record<string, Setting<unknown>>>;
+}
+
+export const SETTING_GROUPS: readonly SettingGroup[] = [
+  { title: 'Listening', settings: LISTENING },
+  { title: 'Certificate authority', settings: AUTHORITY },
+  { title: 'Registries and credentials', settings: REGISTRIES },
+  { title: 'Cache', settings: CACHING },
+  { title: 'Pushing and upstream', settings: PASSING },
+  { title: 'Timeouts', settings: TIMEOUTS },
+  { title: 'Logging and debugging', settings: DIAGNOSING },
+];
+
+export type SettingName = keyof typeof SETTINGS;
+
+function isSettingName(name: string): name is SettingName {
+  return Object.hasOwn(SETTINGS, name);
+}
+
+export const SETTING_NAMES: readonly SettingName[] = Object.keys(SETTINGS).filter(isSettingName);

@@ -1,0 +1,55 @@
+import { parsePath, parseSecret } from '../plain-values.ts';
+import type { Setting } from '../setting.ts';
+
+/** The certificate authority that clients trust, and the ones that the proxy trusts. */
+export const AUTHORITY = {
+  caDir: {
+    env: 'CA_DIR',
+    path: 'ca.directory',
+    parse: parsePath,
+    default: { folder: '/ca', otherwise: './data/ca' },
+    help: "Folder of the proxy's own CA, `ca.crt` and `ca.key`; they are made there where they are missing.",
+    since: '0.1.0',
+  },
+  caCrtFile: {
+    env: 'CA_CRT_FILE',
+    path: 'ca.certificate_file',
+    parse: parsePath,
+    default: undefined,
+    help: 'Certificate of the CA, PEM, in place of the one in `CA_DIR`. Needs `CA_KEY_FILE`.',
+    since: '0.1.0',
+  },
+  caKeyFile: {
+    env: 'CA_KEY_FILE',
+    path: 'ca.key_file',
+    parse: parsePath,
+    default: undefined,
+    help: 'Private key of the CA, PEM, in place of the one in `CA_DIR`. Needs `CA_CRT_FILE`.',
+    since: '0.1.0',
+  },
+  caKeyPassphrase: {
+    env: 'CA_KEY_PASSPHRASE',
+    path: 'ca.key_passphrase',
+    parse: parseSecret,
+    default: undefined,
+    help: "Passphrase of the CA's private key. Keys made by docker-registry-proxy are read without it.",
+    secret: true,
+    since: '0.1.0',
+  },
+  caSrlFile: {
+    env: 'CA_SRL_FILE',
+    path: 'ca.serial_file',
+    parse: parsePath,
+    default: undefined,
+    help: 'Accepted and without effect: serial numbers are random.',
+    since: '0.1.0',
+  },
+  extraCaFile: {
+    env: 'EXTRA_CA_FILE',
+    path: 'upstream.extra_ca_file',
+    parse: parsePath,
+    default: undefined,
+    help: 'PEM file of certificates that upstream registries may be signed by, beside the public ones.',
+    since: '0.1.0',
+  },
+} as const satisfies Record<string, Setting<unknown>>;

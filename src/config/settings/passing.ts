@@ -1,0 +1,46 @@
+import { parseBoolean } from '../plain-values.ts';
+import type { Setting } from '../setting.ts';
+
+/** Pushes, and how upstream is reached. */
+export const PASSING = {
+  allowPush: {
+    env: 'ALLOW_PUSH',
+    path: 'push.allowed',
+    parse: parseBoolean,
+    default: 'false',
+    help: 'Whether images may be pushed through the proxy; otherwise POST, PUT, PATCH and DELETE answer 405.',
+    since: '0.1.0',
+  },
+  allowPushWithOwnAuth: {
+    env: 'ALLOW_PUSH_WITH_OWN_AUTH',
+    path: 'push.allowed_with_own_auth',
+    parse: parseBoolean,
+    default: 'false',
+    help: "Whether images may be pushed by clients that send credentials of their own; the proxy's are then not used for pushes.",
+    since: '0.1.0',
+  },
+  proxyRequestBuffering: {
+    env: 'PROXY_REQUEST_BUFFERING',
+    path: 'push.buffering',
+    parse: parseBoolean,
+    default: 'true',
+    help: 'Whether a pushed body is received whole, on disk, before it goes upstream.',
+    since: '0.1.0',
+  },
+  verifySsl: {
+    env: 'VERIFY_SSL',
+    path: 'upstream.verify_tls',
+    parse: parseBoolean,
+    default: 'true',
+    help: 'Whether certificates of registries are verified. `EXTRA_CA_FILE` is the safer way to a private CA.',
+    since: '0.1.0',
+  },
+  disableIpv6: {
+    env: 'DISABLE_IPV6',
+    path: 'upstream.disable_ipv6',
+    parse: parseBoolean,
+    default: 'false',
+    help: 'Whether IPv6 addresses of registries are left unused.',
+    since: '0.1.0',
+  },
+} as const satisfies Record<string, Setting<unknown>>;

@@ -1,0 +1,86 @@
+import { parseTimeout } from '../nginx-time.ts';
+import type { Setting } from '../setting.ts';
+
+/** Times between two operations, not of whole transfers. */
+export const TIMEOUTS = {
+  sendTimeout: {
+    env: 'SEND_TIMEOUT',
+    path: 'timeouts.client.send',
+    parse: parseTimeout,
+    default: '60s',
+    help: 'How long a client may take nothing of an answer before it is cut.',
+    since: '0.1.0',
+  },
+  clientBodyTimeout: {
+    env: 'CLIENT_BODY_TIMEOUT',
+    path: 'timeouts.client.body',
+    parse: parseTimeout,
+    default: '60s',
+    help: 'How long a client may send nothing of a body.',
+    since: '0.1.0',
+  },
+  clientHeaderTimeout: {
+    env: 'CLIENT_HEADER_TIMEOUT',
+    path: 'timeouts.client.header',
+    parse: parseTimeout,
+    default: '60s',
+    help: 'How long a client may take to send the headers of a request.',
+    since: '0.1.0',
+  },
+  keepaliveTimeout: {
+    env: 'KEEPALIVE_TIMEOUT',
+    path: 'timeouts.client.keepalive',
+    parse: parseTimeout,
+    default: '300s',
+    help: 'How long an idle client connection stays open.',
+    since: '0.1.0',
+  },
+  proxyReadTimeout: {
+    env: 'PROXY_READ_TIMEOUT',
+    path: 'timeouts.upstream.read',
+    parse: parseTimeout,
+    default: '60s',
+    help: 'How long a registry may send nothing.',
+    since: '0.1.0',
+  },
+  proxyConnectTimeout: {
+    env: 'PROXY_CONNECT_TIMEOUT',
+    path: 'timeouts.upstream.connect',
+    parse: parseTimeout,
+    default: '60s',
+    help: 'How long a connection to a registry may take to be made.',
+    since: '0.1.0',
+  },
+  proxySendTimeout: {
+    env: 'PROXY_SEND_TIMEOUT',
+    path: 'timeouts.upstream.send',
+    parse: parseTimeout,
+    default: '60s',
+    help: 'How long a registry may take nothing of a request.',
+    since: '0.1.0',
+  },
+  proxyConnectReadTimeout: {
+    env: 'PROXY_CONNECT_READ_TIMEOUT',
+    path: 'timeouts.tunnel.read',
+    parse: parseTimeout,
+    default: '60s',
+    help: 'How long the target of a tunnel may send nothing.',
+    since: '0.1.0',
+  },
+  proxyConnectConnectTimeout: {
+    env: 'PROXY_CONNECT_CONNECT_TIMEOUT',
+    path: 'timeouts.tunnel.connect',
+    parse: parseTimeout,
+    default: '60s',
+    help: 'How long a tunnel may take to be made.',
+    since: '0.1.0',
+  },
+  proxyConnectSendTimeout: {
+    env: 'PROXY_CONNECT_SEND_TIMEOUT',
+    path: 'timeouts.tunnel.send',
+    parse: parseTimeout,
+    default: '60s',
+    help: 'How long the target of a tunnel may take nothing.',
+    since: '0.1.0',
+  },
+} as const satisfies Record<string, Setting<unknown>>;

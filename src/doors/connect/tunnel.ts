@@ -1,0 +1,54 @@
+import { connect, type Socket } from 'node:net';
+import type { Config } from '../../config/config.ts';
+import { BreakwaterError } from '../../registry/errors.ts';
+import type { ConnectTarget } from './connect-target.ts';
+
+/** Connects a client with a host that is not intercepted and passes bytes both ways, whatever they are. */
+export type Tunnel = (client: Socket, head: Buffer, target: ConnectTarget) => Promise<void>;
+
+export function createTunnel(config: Config): Tunnel {
+  return async (client, head, target) => {
+    const upstream = await reach(target, config);
+    client.write('HTTP/1.1 200 Connection established\r\n\r\n');
+    if (head.length > 0) upstream.write(head);
+    // a pipe ends the other side when one side ends, and pauses it while the other side is full
+    client.pipe(upstream);
+    upstream.pipe(client);
+    const idle = Math.max(config.proxyConnectReadTimeout, config.proxyConnectSendTimeout);
+    for (const [socket, peer] of [
+      [client, upstream],
+      [upstream, client],
+    ] as const) {
+      socket.on('error', () => peer.destroy()); // either end's reset is the other's
+      socket.on('close', () => peer.destroySoon());
+    }
+    // bytes in either direction show that the tunnel lives
+    upstream.setTimeout(idle, () => upstream.destroy());
+  };
+}
+
+function reach({ host, port }: ConnectTarget, config: Config): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    const socket = connect({
+      host,
+      port,
+      allowHalfOpen: true,
+      noDelay: true,
+      autoSelectFamily: !config.disableIpv6,
+      ...(config.disableIpv6 ? { family: 4 } : {}),
+    });
+    const fail = (cause: unknown): void => {
+      socket.destroy();
+      const reason = cause instanceof Error ? cause.message || cause.name : String(cause);
+      reject(new BreakwaterError('TUNNEL_FAILED', `${host}:${port} cannot be reached: ${reason}`, { cause }));
+    };
+    const timer = setTimeout(() => fail(new Error('timed out')), config.proxyConnectConnectTimeout);
+    socket.once('error', fail);
+    socket.once('connect', () => {
+      clearTimeout(timer);
+      socket.off('error', fail);
+      resolve(socket);
+    });
+    socket.once('close', () => clearTimeout(timer));
+  });
+}

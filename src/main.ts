@@ -1,0 +1,124 @@
+import { readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { pino } from 'pino';
+import { loadAuthority } from './ca/authority.ts';
+import { createLeafContexts } from './ca/contexts.ts';
+import { runCli } from './cli/run-cli.ts';
+import type { Config } from './config/config.ts';
+import { createRegistryMatcher } from './config/registry-pattern.ts';
+import { createDoor } from './doors/connect/door.ts';
+import { createDrain } from './doors/drain.ts';
+import { listen } from './doors/listen.ts';
+import { stopSignal } from './doors/stop-signal.ts';
+import { createSite } from './doors/site/site.ts';
+import { createAccessLog } from './observe/access-log.ts';
+import { createLog } from './observe/log.ts';
+import { startSummary } from './observe/start-summary.ts';
+import { createPulls } from './pulls/pulls.ts';
+import { createDiskStore } from './store/disk/disk-store.ts';
+import { openLayout } from './store/disk/layout.ts';
+import { createFills } from './store/fills.ts';
+import { openIndex } from './store/index/database.ts';
+import { createLinkTable } from './store/index/link-table.ts';
+import { createObjectTable } from './store/index/object-table.ts';
+import { createTagTable } from './store/index/tag-table.ts';
+import { createS3Fifo } from './store/s3-fifo.ts';
+import { createCredentials } from './upstream/credentials.ts';
+import { createIssuedTokens } from './upstream/issued-tokens.ts';
+import { createTokenBroker } from './upstream/token-broker.ts';
+import { createTransport } from './upstream/transport.ts';
+import { trustedCertificates } from './upstream/trust.ts';
+import { createUpstream } from './upstream/upstream.ts';
+
+const version = readVersion();
+
+process.exitCode = await runCli({
+  argv: process.argv.slice(2),
+  env: process.env,
+  version,
+  stdout: process.stdout,
+  stderr: process.stderr,
+  serve,
+});
+
+/** Runs the proxy until a signal ends it. */
+async function serve(config: Config): Promise<number> {
+  const now = Date.now;
+  const log = createLog(config.logLevel);
+  const accessLines = pino.destination({ dest: 1, sync: false });
+  const authority = await loadAuthority({
+    directory: config.caDir,
+    certificateFile: config.caCrtFile,
+    keyFile: config.caKeyFile,
+    passphrase: config.caKeyPassphrase?.reveal(),
+  });
+
+  const layout = openLayout(config.cacheDir);
+  const index = openIndex(layout.index);
+  const store = createDiskStore({
+    layout,
+    objects: createObjectTable(index),
+    eviction: createS3Fifo(),
+    maxSize: config.cacheMaxSize,
+    now,
+    onFault: (error, doing) => log.error({ err: error }, doing),
+  });
+  const fills = createFills(store, config.proxyReadTimeout);
+
+  const transport = createTransport({
+    certificates: trustedCertificates(config.extraCaFile),
+    verify: config.verifySsl,
+    ipv4Only: config.disableIpv6,
+    connectTimeout: config.proxyConnectTimeout,
+    readTimeout: config.proxyReadTimeout,
+  });
+  const credentials = createCredentials(config.credentials);
+  const issued = createIssuedTokens();
+  const upstream = createUpstream(transport, createTokenBroker(transport, credentials), issued);
+
+  const matcher = createRegistryMatcher(config.registries);
+  const pulls = createPulls({
+    config,
+    store,
+    fills,
+    links: createLinkTable(index),
+    tags: createTagTable(index),
+    upstream,
+    credentials,
+    issued,
+    intercepts: matcher,
+    now,
+  });
+  const server = createDoor({
+    config,
+    contexts: createLeafContexts(authority),
+    matcher,
+    pulls,
+    site: createSite(authority),
+    log,
+    onFinished: createAccessLog(accessLines, now),
+    now,
+  });
+  const drain = createDrain(server);
+  const stop = stopSignal();
+  const address = await listen(server, config.listen);
+  process.stderr.write(startSummary({ version, address, config, ca: authority, cached: store.totals() }));
+
+  const signal = await stop;
+  log.info({ signal }, 'draining');
+  const whole = await drain.end(config.shutdownTimeout);
+  if (!whole) log.warn('connections were cut, as they did not end in time');
+  await transport.close();
+  await fills.idle();
+  await store.close();
+  index.close();
+  accessLines.flushSync();
+  return 0;
+}
+
+function readVersion(): string {
+  const file = join(dirname(import.meta.dirname), 'package.json');
+  const description: unknown = JSON.parse(readFileSync(file, 'utf8'));
+  const known = typeof description === 'object' && description !== null && 'version' in description;
+  return known ? String(description.version) : 'unknown';
+}

@@ -1,0 +1,60 @@
+import type { Digest } from '../registry/digest.ts';
+import { asBreakwaterError } from '../registry/errors.ts';
+import type { RepositoryName } from '../registry/name.ts';
+import type { Store } from '../store/store.ts';
+import type { Access } from './access.ts';
+import type { Exchange } from './exchange.ts';
+import type { Objects } from './object.ts';
+import type { PassThrough } from './pass-through.ts';
+import { sendObjectHead, type SendObject } from './send-object.ts';
+
+export type PullBlob = (exchange: Exchange, repository: RepositoryName, digest: Digest) => Promise<void>;
+
+/** Without a better one, the type of a layer on this path (distribution-spec, "Pulling blobs"). */
+const BLOB_TYPE = 'application/octet-stream';
+
+/** Serves a blob by its digest. */
+export function createPullBlob(
+  store: Store,
+  access: Access,
+  objects: Objects,
+  send: SendObject,
+  passThrough: PassThrough,
+): PullBlob {
+  async function head(exchange: Exchange, repository: RepositoryName, digest: Digest): Promise<void> {
+    const stored = store.find(digest);
+    if (stored !== undefined && access.isKnown(exchange, repository, digest)) {
+      exchange.outcome.cacheStatus = 'HIT';
+      return sendObjectHead(exchange, {
+        digest,
+        size: stored.size,
+        mediaType: stored.mediaType ?? BLOB_TYPE,
+      });
+    }
+    exchange.outcome.cacheStatus = 'MISS';
+    await passThrough(exchange, (answer) => {
+      if (answer.status === 200) access.record(exchange, repository, digest, answer.visibility);
+    });
+  }
+
+  return async (exchange, repository, digest) => {
+    exchange.outcome.cacheType = 'blob-by-digest';
+    exchange.outcome.digest = digest;
+    if (exchange.request.method === 'HEAD') return head(exchange, repository, digest);
+    const path = `/v2/${repository}/blobs/${digest}`;
+    for (let again = true; ; again = false) {
+      try {
+        const { source, size, mediaType } = await objects.obtain(exchange, {
+          repository,
+          digest,
+          kind: 'blob',
+          path,
+        });
+        return await send(exchange, { digest, size, mediaType: mediaType ?? BLOB_TYPE }, source);
+      } catch (thrown) {
+        // nobody has seen a byte of it yet: a fresh fetch may do better
+        if (!again || exchange.response.headersSent || !asBreakwaterError(thrown).retryable) throw thrown;
+      }
+    }
+  };
+}

@@ -1,0 +1,69 @@
+import { accepts } from '../registry/media-type.ts';
+import type { Digest } from '../registry/digest.ts';
+import type { RepositoryName } from '../registry/name.ts';
+import type { Store } from '../store/store.ts';
+import type { Access } from './access.ts';
+import type { Exchange } from './exchange.ts';
+import type { Objects, Obtained } from './object.ts';
+import { mediaTypeOf } from './object-source.ts';
+import type { PassThrough } from './pass-through.ts';
+import { sendObjectHead, type SendObject } from './send-object.ts';
+
+export type PullManifest = (exchange: Exchange, repository: RepositoryName, digest: Digest) => Promise<void>;
+
+/** Serves a manifest by its digest, in the media type it was stored with; a client that wants another asks upstream. */
+export function createPullManifest(
+  store: Store,
+  access: Access,
+  objects: Objects,
+  send: SendObject,
+  passThrough: PassThrough,
+): PullManifest {
+  const pass = (exchange: Exchange, repository: RepositoryName, digest: Digest): Promise<void> =>
+    passThrough(exchange, (answer) => {
+      if (answer.status !== 200) return;
+      access.record(exchange, repository, digest, answer.visibility);
+      const type = mediaTypeOf(answer);
+      if (type !== undefined) store.describe(digest, type);
+    });
+
+  return async (exchange, repository, digest) => {
+    const { request, outcome } = exchange;
+    outcome.digest = digest;
+    if (request.method === 'HEAD') {
+      const stored = store.find(digest);
+      const type = stored?.mediaType;
+      if (stored !== undefined && type !== undefined && accepts(request.headers.accept, type)) {
+        if (access.isKnown(exchange, repository, digest)) {
+          outcome.cacheStatus ??= 'HIT';
+          return sendObjectHead(exchange, { digest, size: stored.size, mediaType: type });
+        }
+      }
+      outcome.cacheStatus ??= 'MISS';
+      return pass(exchange, repository, digest);
+    }
+    const path = `/v2/${repository}/manifests/${digest}`;
+    const obtained = await whole(
+      await objects.obtain(exchange, { repository, digest, kind: 'manifest', path }),
+      store,
+      digest,
+    );
+    const { source, size, mediaType } = obtained;
+    if (mediaType === undefined || !accepts(request.headers.accept, mediaType)) {
+      source.close();
+      outcome.cacheStatus = 'BYPASS';
+      return pass(exchange, repository, digest);
+    }
+    await send(exchange, { digest, size, mediaType }, source);
+  };
+}
+
+/** A manifest is small and decides all that follows: it is sent when it is whole and verified, not before. */
+async function whole(obtained: Obtained, store: Store, digest: Digest): Promise<Obtained> {
+  if (obtained.fill === undefined) return obtained;
+  obtained.source.close();
+  const object = await obtained.fill.fill.done;
+  const source = await store.open(digest);
+  if (source === undefined) return obtained;
+  return { source, size: object.size, mediaType: object.mediaType, fill: undefined };
+}

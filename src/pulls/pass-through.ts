@@ -1,0 +1,97 @@
+import type { IncomingMessage } from 'node:http';
+import { pipeline } from 'node:stream/promises';
+import type { Dispatcher } from 'undici';
+import { BreakwaterError } from '../registry/errors.ts';
+import { endToEndHeaders, headerPairs } from '../registry/headers.ts';
+import { parseRoute } from '../registry/route.ts';
+import { upstreamFailure } from '../upstream/failure.ts';
+import type { Upstream, UpstreamAnswer } from '../upstream/upstream.ts';
+import { cacheHeaders, type Exchange } from './exchange.ts';
+
+/** Sends a request on as it is and its answer back as it is; nothing is stored. */
+export type PassThrough = (exchange: Exchange, onAnswer?: (answer: UpstreamAnswer) => void) => Promise<void>;
+
+const METHODS = new Set<string>(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']);
+/** Set anew on the way out, or not ours to repeat. */
+const NOT_FORWARDED = new Set(['host', 'authorization', 'expect', 'accept-encoding']);
+
+export function createPassThrough(upstream: Upstream): PassThrough {
+  return async (exchange, onAnswer) => {
+    const { request, response, outcome } = exchange;
+    outcome.cacheStatus ??= 'BYPASS';
+    const answer = await askAsIs(upstream, exchange);
+    onAnswer?.(answer);
+    response.writeHead(answer.status, { ...answerHeaders(answer), ...cacheHeaders(exchange) });
+    if (request.method === 'HEAD') {
+      answer.body.destroy();
+      response.end();
+      return;
+    }
+    answer.body.on('data', (chunk: Buffer) => {
+      outcome.bytesSent += chunk.length;
+    });
+    try {
+      await pipeline(answer.body, response);
+    } catch (thrown) {
+      // a client that leaves in the middle is no failure; upstream's break cut the answer, as it must
+      if (!request.destroyed) throw upstreamFailure(thrown, answer.host);
+    }
+  };
+}
+
+/** Asks upstream what the client asked, word for word. */
+export async function askAsIs(upstream: Upstream, exchange: Exchange): Promise<UpstreamAnswer> {
+  const { request, registry, identity, outcome } = exchange;
+  const asked = performance.now();
+  const path = request.url ?? '/';
+  const method = methodOf(request);
+  const route = parseRoute(path);
+  const hasBody =
+    request.headers['content-length'] !== undefined || request.headers['transfer-encoding'] !== undefined;
+  const answer = await upstream.ask({
+    registry,
+    method,
+    path,
+    headers: requestHeaders(request),
+    identity,
+    follow: (method === 'GET' || method === 'HEAD') && (route.kind === 'blob' || route.kind === 'manifest'),
+    ...('repository' in route ? { repository: route.repository } : {}),
+    ...(hasBody ? { body: request } : {}),
+  });
+  outcome.upstream = answer.host;
+  outcome.upstreamTime = performance.now() - asked;
+  return answer;
+}
+
+function methodOf(request: IncomingMessage): Dispatcher.HttpMethod {
+  const { method } = request;
+  if (isMethod(method)) return method;
+  throw new BreakwaterError('METHOD_NOT_ALLOWED', `method ${method ?? ''} is not supported`);
+}
+
+function isMethod(method: string | undefined): method is Dispatcher.HttpMethod {
+  return method !== undefined && METHODS.has(method);
+}
+
+function requestHeaders(request: IncomingMessage): Record<string, string | string[]> {
+  const headers: Record<string, string | string[]> = { 'accept-encoding': 'identity' };
+  for (const [name, value] of headerPairs(endToEndHeaders(request.rawHeaders))) {
+    const lower = name.toLowerCase();
+    if (NOT_FORWARDED.has(lower)) continue;
+    const before = headers[lower];
+    headers[lower] = before === undefined ? value : [before, value].flat();
+  }
+  return headers;
+}
+
+function answerHeaders(answer: UpstreamAnswer): Record<string, string | string[]> {
+  const raw = Object.entries(answer.headers).flatMap(([name, value]) =>
+    (Array.isArray(value) ? value : [value ?? '']).flatMap((one) => [name, one]),
+  );
+  const headers: Record<string, string | string[]> = {};
+  for (const [name, value] of headerPairs(endToEndHeaders(raw))) {
+    const before = headers[name];
+    headers[name] = before === undefined ? value : [before, value].flat();
+  }
+  return headers;
+}

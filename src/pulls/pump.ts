@@ -1,0 +1,78 @@
+import type { ServerResponse } from 'node:http';
+import type { ByteSource } from '../store/store.ts';
+import type { Buffers } from './buffers.ts';
+
+/**
+ * Writes the bytes of `source` from `start` up to `end` (exclusive; Infinity for all there are) to a client,
+ * as long as it is there; gives the number of bytes written.
+ * One buffer is used again and again: the next read begins when the write before is with the kernel.
+ * @param sendTimeout milliseconds that one write may wait for the client (nginx `send_timeout`).
+ * @throws what the source throws, where the bytes will never come.
+ */
+export async function pump(
+  source: ByteSource,
+  start: number,
+  end: number,
+  response: ServerResponse,
+  buffers: Buffers,
+  sendTimeout: number,
+): Promise<number> {
+  const client = createClient(response, sendTimeout);
+  const buffer = buffers.borrow(end - start);
+  let position = start;
+  try {
+    while (position < end) {
+      const wanted = end - position < buffer.length ? buffer.subarray(0, end - position) : buffer;
+      const reading = source.read(wanted, position);
+      const length = typeof reading === 'number' ? reading : await reading;
+      if (length === 0) break;
+      const written = await client.write(length === buffer.length ? buffer : buffer.subarray(0, length));
+      if (!written) break;
+      position += length;
+    }
+    return position - start;
+  } finally {
+    client.done();
+    buffers.giveBack(buffer);
+  }
+}
+
+interface Client {
+  /** Settles when the bytes are with the kernel: true, or false where the client is gone. */
+  write(bytes: Buffer): Promise<boolean>;
+  done(): void;
+}
+
+function createClient(response: ServerResponse, sendTimeout: number): Client {
+  let settle: ((written: boolean) => void) | undefined;
+  let gone = response.destroyed;
+  const finish = (written: boolean): void => {
+    const waiting = settle;
+    settle = undefined;
+    waiting?.(written);
+  };
+  const onClose = (): void => {
+    gone = true;
+    finish(false);
+  };
+  const onWritten = (error: Error | null | undefined): void => finish(error === null || error === undefined);
+  const watchdog = setTimeout(() => {
+    if (settle === undefined) watchdog.refresh();
+    else response.destroy();
+  }, sendTimeout);
+  response.on('close', onClose);
+  return {
+    write(bytes) {
+      if (gone) return Promise.resolve(false);
+      watchdog.refresh();
+      return new Promise((resolve) => {
+        settle = resolve;
+        response.write(bytes, onWritten);
+      });
+    },
+    done() {
+      clearTimeout(watchdog);
+      response.off('close', onClose);
+    },
+  };
+}

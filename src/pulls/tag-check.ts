@@ -1,0 +1,120 @@
+import { isDigest, type Digest } from '../registry/digest.ts';
+import type { Fills } from '../store/fills.ts';
+import type { TagKey, TagRecord, TagTable } from '../store/index/tag-table.ts';
+import type { Store, StoredObject } from '../store/store.ts';
+import { identityKey } from '../upstream/identity.ts';
+import { toRefusal } from '../upstream/refusal.ts';
+import { discard, type Upstream, type UpstreamAnswer } from '../upstream/upstream.ts';
+import type { Access } from './access.ts';
+import type { Exchange } from './exchange.ts';
+import { contentLength, mediaTypeOf, objectSource, toBody } from './object-source.ts';
+import { upstreamHeaders } from './upstream-headers.ts';
+
+/**
+ * Asks upstream by HEAD what a tag means, which no registry counts as a pull; undefined where it does not say
+ * so in its headers.
+ * @throws what upstream answered where it refuses.
+ */
+export type TagCheck = (exchange: Exchange, key: TagKey) => Promise<TagRecord | undefined>;
+
+/** Fetches a tag's manifest into the store. */
+export type TagFetch = (exchange: Exchange, key: TagKey) => Promise<TagRecord>;
+
+interface TagParts {
+  readonly store: Store;
+  readonly fills: Fills;
+  readonly tags: TagTable;
+  readonly access: Access;
+  readonly upstream: Upstream;
+  readonly now: () => number;
+}
+
+export function createTagCheck({ tags, access, upstream, now }: TagParts): TagCheck {
+  return async (exchange, key) => {
+    const answer = await askTag(upstream, exchange, key, 'HEAD');
+    const digest = announcedDigest(answer);
+    const mediaType = mediaTypeOf(answer);
+    const size = contentLength(answer);
+    if (answer.status === 405 || (answer.status === 404 && exchange.request.method === 'GET')) {
+      await discard(answer); // a cache in between may know only GET
+      return undefined;
+    }
+    if (answer.status !== 200) throw await toRefusal(answer);
+    await discard(answer);
+    if (digest === undefined || mediaType === undefined || size === undefined) return undefined;
+    const record: TagRecord = { digest, mediaType, size, checkedAt: now() };
+    access.record(exchange, key.repository, digest, answer.visibility);
+    tags.put(key, record);
+    return record;
+  };
+}
+
+export function createTagFetch({ store, fills, tags, access, upstream, now }: TagParts): TagFetch {
+  /** The bytes of the answer that is there; were they to break, the rest comes by the digest. */
+  async function fill(exchange: Exchange, key: TagKey, answer: UpstreamAnswer): Promise<StoredObject> {
+    const { registry, identity, request } = exchange;
+    const { repository } = key;
+    const digest = announcedDigest(answer);
+    if (digest === undefined)
+      return fills.startUnnamed(() => Promise.resolve(toBody(answer, 0, 'manifest'))).done;
+    const path = `/v2/${repository}/manifests/${digest}`;
+    const byDigest = objectSource(
+      upstream,
+      { registry, repository, kind: 'manifest', path, headers: upstreamHeaders(request), identity },
+      () => undefined,
+    );
+    const stored = store.find(digest) ?? (await fills.find(digest)?.fill.done);
+    if (stored?.mediaType !== undefined) {
+      answer.body.destroy();
+      return stored;
+    }
+    const origin = { registry: registry.name, repository, identityKey: identityKey(identity) };
+    let first = true;
+    const running = fills.start(digest, origin, (offset) => {
+      const begun = first;
+      first = false;
+      return begun ? Promise.resolve(toBody(answer, 0, 'manifest')) : byDigest(offset);
+    });
+    return running.fill.done;
+  }
+
+  return async (exchange, key) => {
+    const answer = await askTag(upstream, exchange, key, 'GET');
+    if (answer.status !== 200) throw await toRefusal(answer);
+    const { digest, size, mediaType } = await fill(exchange, key, answer);
+    const record: TagRecord = { digest, size, mediaType: mediaType ?? 'application/json', checkedAt: now() };
+    access.record(exchange, key.repository, digest, answer.visibility);
+    tags.put(key, record);
+    return record;
+  };
+}
+
+async function askTag(
+  upstream: Upstream,
+  exchange: Exchange,
+  key: TagKey,
+  method: 'GET' | 'HEAD',
+): Promise<UpstreamAnswer> {
+  const { registry, identity, request, outcome } = exchange;
+  const asked = performance.now();
+  const path = `/v2/${key.repository}/manifests/${key.tag}`;
+  const headers = upstreamHeaders(request);
+  const answer = await upstream.ask({
+    registry,
+    repository: key.repository,
+    method,
+    path,
+    headers,
+    identity,
+    follow: true,
+  });
+  outcome.upstream = answer.host;
+  outcome.upstreamTime = (outcome.upstreamTime ?? 0) + performance.now() - asked;
+  return answer;
+}
+
+/** The digest that upstream's headers announce, if it is one. */
+function announcedDigest({ headers }: UpstreamAnswer): Digest | undefined {
+  const text = headers['docker-content-digest'];
+  return typeof text === 'string' && isDigest(text) ? text : undefined;
+}

@@ -1,0 +1,70 @@
+import { DatabaseSync } from 'node:sqlite';
+import { BreakwaterError } from '../../registry/errors.ts';
+
+const SCHEMA_VERSION = 1;
+const SCHEMA = `
+  CREATE TABLE objects (
+    digest TEXT PRIMARY KEY,
+    size INTEGER NOT NULL,
+    media_type TEXT,
+    used_at INTEGER NOT NULL
+  ) STRICT, WITHOUT ROWID;
+  CREATE TABLE links (
+    registry TEXT NOT NULL,
+    repository TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    visibility TEXT NOT NULL,
+    PRIMARY KEY (registry, repository, digest)
+  ) STRICT, WITHOUT ROWID;
+  CREATE TABLE tags (
+    registry TEXT NOT NULL,
+    repository TEXT NOT NULL,
+    tag TEXT NOT NULL,
+    variant TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    media_type TEXT NOT NULL,
+    size INTEGER NOT NULL,
+    checked_at INTEGER NOT NULL,
+    PRIMARY KEY (registry, repository, tag, variant)
+  ) STRICT, WITHOUT ROWID;
+  PRAGMA user_version = ${SCHEMA_VERSION};
+`;
+
+/**
+ * Opens the index and locks it for this process: one keeper a cache folder, until it ends however it ends.
+ * A torn write is rolled back by SQLite; a lost last moment is found again on the disk.
+ * @throws `CACHE_UNUSABLE` where another process holds it, or it cannot be opened.
+ */
+export function openIndex(file: string): DatabaseSync {
+  let database: DatabaseSync | undefined;
+  try {
+    database = new DatabaseSync(file);
+    database.exec('PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;');
+    // WAL with an exclusive lock takes it at the first write
+    database.exec('BEGIN IMMEDIATE');
+    if (userVersion(database) === 0) database.exec(SCHEMA);
+    database.exec('COMMIT');
+    const version = userVersion(database);
+    if (version !== SCHEMA_VERSION)
+      throw new Error(`its version is ${version}, this program knows ${SCHEMA_VERSION}`);
+    return database;
+  } catch (cause) {
+    database?.close();
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    const locked = reason.includes('locked');
+    throw new BreakwaterError(
+      'CACHE_UNUSABLE',
+      locked ? `another process uses the cache: ${file} is locked` : `${file}: ${reason}`,
+      {
+        cause,
+        mend: locked
+          ? 'Give each process a CACHE_DIR of its own.'
+          : 'Remove the index; it is made again from the blobs.',
+      },
+    );
+  }
+}
+
+function userVersion(database: DatabaseSync): number {
+  return Number(database.prepare('PRAGMA user_version').get()?.['user_version'] ?? 0);
+}

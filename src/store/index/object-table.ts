@@ -1,0 +1,59 @@
+import type { DatabaseSync } from 'node:sqlite';
+import { isDigest, type Digest } from '../../registry/digest.ts';
+import type { StoredObject } from '../store.ts';
+
+/** A row of the index: an object that is on the disk. */
+export interface ObjectRow extends StoredObject {
+  /** Milliseconds since the epoch. */
+  readonly usedAt: number;
+}
+
+/** Which objects are stored, and when each was last asked for. */
+export interface ObjectTable {
+  get(digest: Digest): ObjectRow | undefined;
+  put(row: ObjectRow): void;
+  delete(digest: Digest): void;
+  /** Records the last use of many objects in one transaction. */
+  used(times: ReadonlyMap<Digest, number>): void;
+  /** All rows, the longest unused first. */
+  all(): Iterable<ObjectRow>;
+}
+
+export function createObjectTable(database: DatabaseSync): ObjectTable {
+  const get = database.prepare('SELECT digest, size, media_type, used_at FROM objects WHERE digest = ?');
+  const put = database.prepare(
+    'INSERT OR REPLACE INTO objects (digest, size, media_type, used_at) VALUES (?, ?, ?, ?)',
+  );
+  const remove = database.prepare('DELETE FROM objects WHERE digest = ?');
+  const used = database.prepare('UPDATE objects SET used_at = ? WHERE digest = ?');
+  const all = database.prepare('SELECT digest, size, media_type, used_at FROM objects ORDER BY used_at');
+  return {
+    get: (digest) => toRow(get.get(digest)),
+    put: (row) => void put.run(row.digest, row.size, row.mediaType ?? null, row.usedAt),
+    delete: (digest) => void remove.run(digest),
+    used(times) {
+      database.exec('BEGIN');
+      for (const [digest, time] of times) used.run(time, digest);
+      database.exec('COMMIT');
+    },
+    *all() {
+      for (const raw of all.iterate()) {
+        const row = toRow(raw);
+        if (row !== undefined) yield row;
+      }
+    },
+  };
+}
+
+function toRow(raw: Record<string, unknown> | undefined): ObjectRow | undefined {
+  if (raw === undefined) return undefined;
+  const digest = String(raw['digest']);
+  if (!isDigest(digest)) return undefined;
+  const mediaType = raw['media_type'];
+  return {
+    digest,
+    size: Number(raw['size']),
+    mediaType: typeof mediaType === 'string' ? mediaType : undefined,
+    usedAt: Number(raw['used_at']),
+  };
+}

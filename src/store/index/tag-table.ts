@@ -1,0 +1,54 @@
+import type { DatabaseSync } from 'node:sqlite';
+import { isDigest, type Digest } from '../../registry/digest.ts';
+import type { RepositoryName, Tag } from '../../registry/name.ts';
+
+/** A tag as one kind of client sees it: registries choose the manifest by `Accept`, which `variant` stands for. */
+export interface TagKey {
+  readonly registry: string;
+  readonly repository: RepositoryName;
+  readonly tag: Tag;
+  readonly variant: string;
+}
+
+/** What a tag pointed to when upstream was last asked. */
+export interface TagRecord {
+  readonly digest: Digest;
+  readonly mediaType: string;
+  readonly size: number;
+  /** Milliseconds since the epoch. */
+  readonly checkedAt: number;
+}
+
+export interface TagTable {
+  find(key: TagKey): TagRecord | undefined;
+  put(key: TagKey, record: TagRecord): void;
+  /** Forgets a tag in all its variants. */
+  delete(key: Omit<TagKey, 'variant'>): void;
+}
+
+export function createTagTable(database: DatabaseSync): TagTable {
+  const get = database.prepare(
+    'SELECT digest, media_type, size, checked_at FROM tags WHERE registry = ? AND repository = ? AND tag = ? AND variant = ?',
+  );
+  const put = database.prepare(
+    'INSERT OR REPLACE INTO tags (registry, repository, tag, variant, digest, media_type, size, checked_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)',
+  );
+  const remove = database.prepare('DELETE FROM tags WHERE registry = ? AND repository = ? AND tag = ?');
+  return {
+    find({ registry, repository, tag, variant }) {
+      const row = get.get(registry, repository, tag, variant);
+      const digest = String(row?.['digest']);
+      if (row === undefined || !isDigest(digest)) return undefined;
+      return {
+        digest,
+        mediaType: String(row['media_type']),
+        size: Number(row['size']),
+        checkedAt: Number(row['checked_at']),
+      };
+    },
+    put({ registry, repository, tag, variant }, { digest, mediaType, size, checkedAt }) {
+      put.run(registry, repository, tag, variant, digest, mediaType, size, checkedAt);
+    },
+    delete: ({ registry, repository, tag }) => void remove.run(registry, repository, tag),
+  };
+}

@@ -1,0 +1,58 @@
+import type { Digest } from '../registry/digest.ts';
+
+/** An object that is whole and was verified. */
+export interface StoredObject {
+  readonly digest: Digest;
+  /** Bytes. */
+  readonly size: number;
+  /** The manifest media type it was served with; undefined for blobs. */
+  readonly mediaType: string | undefined;
+}
+
+/** Bytes that can be read at any offset, now or once they have arrived; a client never knows which. */
+export interface ByteSource {
+  /** Bytes in all; undefined while upstream has not said. */
+  readonly size: number | undefined;
+  /** True while bytes are still to come. */
+  readonly growing: boolean;
+  /**
+   * Reads into `buffer` from `position`, at least one byte, and waits where none has arrived yet.
+   * Answers without a promise where the bytes are at hand. 0 means the end.
+   * @throws where the bytes will never come.
+   */
+  read(buffer: Buffer, position: number): number | Promise<number>;
+  /** Lets go of the object; it may be evicted from now on. */
+  close(): void;
+}
+
+/** An object that is being written; exactly one of `publish` and `discard` ends it. */
+export interface PartialObject {
+  /** Bytes written so far. */
+  readonly length: number;
+  append(chunk: Uint8Array): Promise<void>;
+  /** Reads bytes that were appended before. */
+  read(buffer: Buffer, position: number): number;
+  /**
+   * Hashes to a digest, makes the bytes durable and gives them their name.
+   * @throws `DIGEST_MISMATCH` where `expected` is another digest; then nothing is stored.
+   */
+  publish(mediaType: string | undefined): Promise<StoredObject>;
+  /** Deletes what was written. */
+  discard(): Promise<void>;
+  /** Keeps the bytes readable for those who read now; call when the last reader is gone. */
+  release(): void;
+}
+
+/** Where verified bytes live; every implementation passes the same contract test. */
+export interface Store {
+  find(digest: Digest): StoredObject | undefined;
+  /** Opens an object for reading and keeps it from eviction until closed; undefined where it is not stored. */
+  open(digest: Digest): Promise<ByteSource | undefined>;
+  /** Begins an object; `expected` is the digest it must have, undefined where the bytes decide. */
+  begin(expected: Digest | undefined, size: number | undefined): Promise<PartialObject>;
+  /** Keeps the media type of an object that was stored without one. */
+  describe(digest: Digest, mediaType: string): void;
+  remove(digest: Digest): Promise<void>;
+  totals(): { readonly objects: number; readonly bytes: number };
+  close(): Promise<void>;
+}

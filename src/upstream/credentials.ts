@@ -1,0 +1,44 @@
+import { getDomain } from 'tldts';
+import type { RegistryHost } from '../registry/registry-host.ts';
+
+/** One set of credentials that the proxy holds; `host` is a registry or the host of its token service. */
+export interface Credential {
+  readonly host: string;
+  readonly username: string;
+  readonly password: { reveal(): string };
+}
+
+/** The credentials the proxy holds, by the host that they are for. */
+export interface Credentials {
+  /** The `Authorization: Basic` value for requests to exactly this host, if any is held. */
+  basicFor(host: string): string | undefined;
+  /**
+   * The value to send to a token service in a registry's name. A registry's own credentials go only to a
+   * service on its registrable domain: a registry cannot have them sent to just any address.
+   */
+  basicForRealm(registry: RegistryHost, realm: URL): string | undefined;
+}
+
+export function createCredentials(held: readonly Credential[]): Credentials {
+  const byHost = new Map(held.map((credential) => [credential.host.toLowerCase(), basic(credential)]));
+  const basicFor = (host: string): string | undefined => byHost.get(host);
+  return {
+    basicFor,
+    basicForRealm(registry, realm) {
+      if (realm.protocol !== 'https:' && registry.scheme !== 'http') return undefined;
+      const named = basicFor(realm.host) ?? basicFor(realm.hostname);
+      if (named !== undefined) return named;
+      return sameDomain(registry.host, realm.hostname) ? basicFor(registry.name) : undefined;
+    },
+  };
+}
+
+function basic({ username, password }: Credential): string {
+  return `Basic ${Buffer.from(`${username}:${password.reveal()}`).toString('base64')}`;
+}
+
+function sameDomain(a: string, b: string): boolean {
+  if (a === b) return true;
+  const domain = getDomain(a, { allowPrivateDomains: true });
+  return domain !== null && domain === getDomain(b, { allowPrivateDomains: true });
+}

@@ -1,0 +1,47 @@
+import { BreakwaterError, type ErrorCode } from '../registry/errors.ts';
+
+const CODE_OF: Readonly<Record<string, ErrorCode>> = {
+  ENOTFOUND: 'UPSTREAM_DNS',
+  EAI_AGAIN: 'UPSTREAM_DNS',
+  ECONNREFUSED: 'UPSTREAM_CONNECT',
+  EHOSTUNREACH: 'UPSTREAM_CONNECT',
+  ENETUNREACH: 'UPSTREAM_CONNECT',
+  EADDRNOTAVAIL: 'UPSTREAM_CONNECT',
+  ETIMEDOUT: 'UPSTREAM_CONNECT',
+  UND_ERR_CONNECT_TIMEOUT: 'UPSTREAM_CONNECT',
+  UND_ERR_HEADERS_TIMEOUT: 'UPSTREAM_TIMEOUT',
+  UND_ERR_BODY_TIMEOUT: 'UPSTREAM_TIMEOUT',
+  UND_ERR_SOCKET: 'UPSTREAM_RESET',
+  ECONNRESET: 'UPSTREAM_RESET',
+  EPIPE: 'UPSTREAM_RESET',
+  UND_ERR_RES_CONTENT_LENGTH_MISMATCH: 'UPSTREAM_RESET',
+  UND_ERR_HEADERS_OVERFLOW: 'UPSTREAM_PROTOCOL',
+};
+
+/** Names what went wrong on the way to `host`; the cause is kept for the log. */
+export function upstreamFailure(thrown: unknown, host: string): BreakwaterError {
+  if (thrown instanceof BreakwaterError) return thrown;
+  const code = errorCode(thrown);
+  const message = thrown instanceof Error ? thrown.message : String(thrown);
+  return new BreakwaterError(failureCode(code, message), `${host}: ${message || code}`, { cause: thrown });
+}
+
+function failureCode(code: string, message: string): ErrorCode {
+  const known = CODE_OF[code];
+  if (known !== undefined) return known;
+  if (code.startsWith('HPE_')) return 'UPSTREAM_PROTOCOL';
+  if (code.startsWith('ERR_TLS') || code.startsWith('ERR_SSL') || /certificate/i.test(message)) {
+    return 'UPSTREAM_TLS';
+  }
+  return TLS_CODES.test(code) ? 'UPSTREAM_TLS' : 'UPSTREAM_RESET';
+}
+
+/** OpenSSL's verification results, as Node spells them (X509_V_ERR_*). */
+const TLS_CODES = /^(CERT_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|CRL_|HOSTNAME_MISMATCH|INVALID_(CA|PURPOSE))/;
+
+function errorCode(thrown: unknown): string {
+  // an AggregateError of happy eyeballs carries the codes in its parts
+  if (thrown instanceof AggregateError && thrown.errors.length > 0) return errorCode(thrown.errors[0]);
+  if (thrown instanceof Error && 'code' in thrown && typeof thrown.code === 'string') return thrown.code;
+  return '';
+}

@@ -1,0 +1,27 @@
+import { createHash } from 'node:crypto';
+
+/** In whose name upstream is asked. */
+export type Identity =
+  /** Nobody's: without credentials, and a challenge is an answer. */
+  | { readonly kind: 'nobody' }
+  /** The proxy's: with the credentials it holds for that registry, or with none. */
+  | { readonly kind: 'proxy' }
+  /** The client's, by the `Authorization` it sent; `key` stands for it wherever it must not be kept. */
+  | { readonly kind: 'client'; readonly authorization: string; readonly key: string };
+
+export const PROXY_IDENTITY: Identity = { kind: 'proxy' };
+
+/** The identity a request asks with: the client's own credentials win over the proxy's. */
+export function identityOf(authorization: string | undefined): Identity {
+  if (authorization === undefined || authorization === '') return PROXY_IDENTITY;
+  return { kind: 'client', authorization, key: authorizationKey(authorization) };
+}
+
+/** A one-way key for a credential, so that tables never hold the credential itself. */
+export function authorizationKey(authorization: string): string {
+  return createHash('sha256').update(authorization).digest('base64url');
+}
+
+export function identityKey(identity: Identity): string {
+  return identity.kind === 'client' ? identity.key : identity.kind;
+}

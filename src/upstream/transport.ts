@@ -1,0 +1,76 @@
+import { Agent, type Dispatcher } from 'undici';
+import { upstreamFailure } from './failure.ts';
+
+/** Google Artifact Registry sends 21 KB of headers; Node's own limit is 16. */
+export const MAX_HEADER_SIZE = 128 * 1024;
+/** Requests to one origin under way at once; more wait in its queue, none fails. */
+const CONNECTIONS_PER_ORIGIN = 128;
+
+export interface TransportOptions {
+  /** PEM certificates that chains are checked against. */
+  readonly certificates: readonly string[];
+  readonly verify: boolean;
+  readonly ipv4Only: boolean;
+  /** Milliseconds to a connection, and to the first header. */
+  readonly connectTimeout: number;
+  readonly readTimeout: number;
+}
+
+export interface TransportRequest {
+  readonly url: URL;
+  readonly method: Dispatcher.HttpMethod;
+  readonly headers: Readonly<Record<string, string | string[]>>;
+  readonly body?: Dispatcher.DispatchOptions['body'];
+  readonly signal?: AbortSignal;
+}
+
+/** One answer from one host; its body must be read to the end or destroyed. */
+export interface TransportAnswer {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
+  readonly body: Dispatcher.ResponseData['body'];
+}
+
+/** Sends single requests: no redirect is followed, no challenge answered, nothing tried again. */
+export interface Transport {
+  /** @throws `UPSTREAM_*` naming the host. */
+  send(request: TransportRequest): Promise<TransportAnswer>;
+  close(): Promise<void>;
+}
+
+export function createTransport(options: TransportOptions): Transport {
+  const agent = new Agent({
+    allowH2: false,
+    connections: CONNECTIONS_PER_ORIGIN,
+    pipelining: 1,
+    maxHeaderSize: MAX_HEADER_SIZE,
+    keepAliveTimeout: 30_000,
+    headersTimeout: options.readTimeout,
+    // its clock stops under back-pressure, so whoever reads the body watches over it
+    bodyTimeout: 0,
+    connect: {
+      ca: [...options.certificates],
+      rejectUnauthorized: options.verify,
+      timeout: options.connectTimeout,
+      ...(options.ipv4Only ? { family: 4 } : { autoSelectFamily: true }),
+    },
+  });
+  return {
+    async send({ url, method, headers, body, signal }) {
+      try {
+        const answer = await agent.request({
+          origin: url.origin,
+          path: url.pathname + url.search,
+          method,
+          headers: { ...headers },
+          body: body ?? null,
+          signal: signal ?? null,
+        });
+        return { status: answer.statusCode, headers: answer.headers, body: answer.body };
+      } catch (thrown) {
+        throw upstreamFailure(thrown, url.host);
+      }
+    },
+    close: () => agent.destroy(),
+  };
+}

@@ -1,0 +1,58 @@
+import { readFile } from 'node:fs/promises';
+import { describe, expect, test } from 'vitest';
+import { COMMANDS } from '../src/cli/commands.ts';
+import { commandsPage } from '../src/cli/commands-page.ts';
+import { errorsPage } from '../src/cli/errors-page.ts';
+import { settingsPage } from '../src/cli/settings-page.ts';
+import { SETTING_NAMES, SETTINGS } from '../src/config/settings.ts';
+import type { Setting } from '../src/config/setting.ts';
+import { ERRORS } from '../src/registry/errors.ts';
+
+const page = (name: string) => readFile(new URL(`../docs/reference/${name}.md`, import.meta.url), 'utf8');
+const sorted = (words: Iterable<string>) => [...words].sort();
+
+/** What stands in code at the start of each row of a page's tables. */
+function firstCells(markdown: string): readonly string[] {
+  return [...markdown.matchAll(/^\| `([^`]+)` \|/gm)].map(([, name = '']) => name);
+}
+
+describe('docs/reference/configuration.md', () => {
+  test('lists exactly the settings that are declared', async () => {
+    const declared = SETTING_NAMES.map((name) => SETTINGS[name].env);
+    expect(sorted(firstCells(await page('configuration')))).toEqual(sorted(declared));
+  });
+
+  test('names every alias', async () => {
+    const markdown = await page('configuration');
+    const settings: readonly Setting<unknown>[] = SETTING_NAMES.map((name) => SETTINGS[name]);
+    for (const alias of settings.flatMap(({ aliases = [] }) => aliases))
+      expect(markdown).toContain(`\`${alias}\``);
+  });
+
+  test('is what "breakwater config docs" prints', async () => {
+    expect(await page('configuration')).toBe(settingsPage());
+  });
+});
+
+describe('docs/reference/cli.md', () => {
+  test('lists exactly the commands that are declared', async () => {
+    const headings = [...(await page('cli')).matchAll(/^## `breakwater ([^`]+)`$/gm)].map(
+      ([, name = '']) => name,
+    );
+    expect(sorted(headings)).toEqual(sorted(COMMANDS.map(({ name }) => name.join(' '))));
+  });
+
+  test('is what "breakwater config docs --page cli" prints', async () => {
+    expect(await page('cli')).toBe(commandsPage(COMMANDS));
+  });
+});
+
+describe('docs/reference/errors.md', () => {
+  test('lists exactly the errors that are declared', async () => {
+    expect(sorted(firstCells(await page('errors')))).toEqual(sorted(Object.keys(ERRORS)));
+  });
+
+  test('is what "breakwater config docs --page errors" prints', async () => {
+    expect(await page('errors')).toBe(errorsPage());
+  });
+});

@@ -1,0 +1,64 @@
+import { createHash, randomUUID } from 'node:crypto';
+import { mkdir, readdir, readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { basicPair, clientEnv, type ClientSettings, type Pulled, type PullOptions } from './client.ts';
+
+export interface SkopeoPull extends PullOptions {
+  /** Every platform of an index instead of one. */
+  readonly all?: boolean;
+}
+
+export interface SkopeoPulled extends Pulled {
+  /** In the `dir:` layout: blobs are named by their hex digest. */
+  readonly folder: string;
+  readonly manifest: Buffer;
+  /** Size of all files that are blobs. */
+  readonly blobBytes: number;
+}
+
+/** Copies an image to a new folder each time; it keeps nothing between pulls. */
+export class Skopeo {
+  readonly #settings: ClientSettings;
+
+  constructor(settings: ClientSettings) {
+    this.#settings = settings;
+  }
+
+  async pull(ref: string, options: SkopeoPull = {}): Promise<SkopeoPulled> {
+    const folder = join(this.#settings.folder, 'skopeo', randomUUID());
+    await mkdir(folder, { recursive: true });
+    const [os, architecture, variant] = options.platform?.split('/') ?? [];
+    const global = [
+      ...(os === undefined ? [] : ['--override-os', os]),
+      ...(architecture === undefined ? [] : ['--override-arch', architecture]),
+      ...(variant === undefined ? [] : ['--override-variant', variant]),
+    ];
+    const copy = [
+      '--quiet',
+      ...(options.all === true ? ['--all'] : []),
+      ...(options.credentials === undefined ? [] : ['--src-creds', basicPair(options.credentials)]),
+    ];
+    await this.#run([...global, 'copy', ...copy, `docker://${ref}`, `dir:${folder}`]);
+    const manifest = await readFile(join(folder, 'manifest.json'));
+    const digest = `sha256:${createHash('sha256').update(manifest).digest('hex')}`;
+    return { digest, folder, manifest, blobBytes: await blobBytes(folder) };
+  }
+
+  /** The manifest or index a reference names, as it is. */
+  async manifest(ref: string, options: PullOptions = {}): Promise<Buffer> {
+    const login = options.credentials === undefined ? [] : ['--creds', basicPair(options.credentials)];
+    return this.#run(['inspect', '--raw', ...login, `docker://${ref}`]);
+  }
+
+  async #run(args: readonly string[]): Promise<Buffer> {
+    const env = await clientEnv(this.#settings);
+    const { stdout } = await this.#settings.space.run(['skopeo', '--insecure-policy', ...args], { env });
+    return stdout;
+  }
+}
+
+async function blobBytes(folder: string): Promise<number> {
+  const blobs = (await readdir(folder)).filter((name) => /^[0-9a-f]{64}$/.test(name));
+  const sizes = await Promise.all(blobs.map(async (name) => (await stat(join(folder, name))).size));
+  return sizes.reduce((total, size) => total + size, 0);
+}
