@@ -96,7 +96,7 @@ async function serve(config: Config): Promise<number> {
     pulls,
     site: createSite(authority),
     log,
-    onFinished: createAccessLog(accessLines, now),
+    onFinished: createAccessLog((line) => void accessLines.write(line), now),
     now,
   });
   const drain = createDrain(server);

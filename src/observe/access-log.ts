@@ -1,18 +1,13 @@
-import { pino, type DestinationStream } from 'pino';
 import type { Exchange } from '../pulls/exchange.ts';
 
 /** Writes one line of JSON for a finished exchange. */
 export type AccessLog = (exchange: Exchange) => void;
 
 /** The reference's keys, all strings, then ours. */
-export function createAccessLog(destination: DestinationStream, now: () => number): AccessLog {
-  const log = pino(
-    { base: null, timestamp: false, messageKey: 'message', formatters: { level: () => ({}) } },
-    destination,
-  );
+export function createAccessLog(write: (line: string) => void, now: () => number): AccessLog {
   return ({ request, response, registry, clientAddress, startedAt, outcome }) => {
     const { error } = outcome;
-    log.info({
+    const line = {
       access_time: new Date(startedAt).toISOString(),
       upstream_cache_status: outcome.cacheStatus ?? '',
       method: request.method ?? '',
@@ -30,7 +25,8 @@ export function createAccessLog(destination: DestinationStream, now: () => numbe
       complete: String(response.writableFinished),
       ...(outcome.digest === undefined ? {} : { digest: outcome.digest }),
       ...(error === undefined ? {} : { error: error.code, error_message: error.message }),
-    });
+    };
+    write(`${JSON.stringify(line)}\n`);
   };
 }
 

@@ -1,45 +1,95 @@
-/** The media types of image indexes, which lead to a manifest a platform. */
-const INDEXES = [
-  'application/vnd.oci.image.index.v1+json',
-  'application/vnd.docker.distribution.manifest.list.v2+json',
-] as const;
+/** The media types a manifest may have: OCI image spec "Media Types", and Docker's image manifests. */
+export const OCI_INDEX = 'application/vnd.oci.image.index.v1+json';
+export const OCI_MANIFEST = 'application/vnd.oci.image.manifest.v1+json';
+export const DOCKER_MANIFEST_LIST = 'application/vnd.docker.distribution.manifest.list.v2+json';
+export const DOCKER_MANIFEST = 'application/vnd.docker.distribution.manifest.v2+json';
+/** Schema 1 with signatures: its digest is not that of its bytes. */
+export const DOCKER_SCHEMA1_SIGNED = 'application/vnd.docker.distribution.manifest.v1+prettyjws';
+export const DOCKER_SCHEMA1 = 'application/vnd.docker.distribution.manifest.v1+json';
 
-/** The media types of single manifests. */
-const MANIFESTS = [
-  'application/vnd.oci.image.manifest.v1+json',
-  'application/vnd.docker.distribution.manifest.v2+json',
-  'application/vnd.oci.artifact.manifest.v1+json',
-  'application/vnd.docker.distribution.manifest.v1+prettyjws',
-  'application/vnd.docker.distribution.manifest.v1+json',
-] as const;
+const INDEXES: ReadonlySet<string> = new Set([OCI_INDEX, DOCKER_MANIFEST_LIST]);
+const MANIFESTS: ReadonlySet<string> = new Set([
+  ...INDEXES,
+  OCI_MANIFEST,
+  DOCKER_MANIFEST,
+  DOCKER_SCHEMA1_SIGNED,
+  DOCKER_SCHEMA1,
+]);
 
-const KNOWN: ReadonlySet<string> = new Set([...INDEXES, ...MANIFESTS]);
-const TOKENS = /^[\w!#$%&'*+.^`|~-]+\/[\w!#$%&'*+.^`|~-]+$/;
+/** The Accept of a question the proxy asks in its own name: any manifest, what can be verified preferred. */
+export const MANIFEST_ACCEPT = [
+  OCI_INDEX,
+  DOCKER_MANIFEST_LIST,
+  OCI_MANIFEST,
+  DOCKER_MANIFEST,
+  '*/*;q=0.1',
+].join(', ');
 
-/** The type and subtype of a `Content-Type`, lower case, without parameters; undefined where it is none. */
+const TYPE = /^[!#$%&'*+.^_`|~0-9a-z-]+\/[!#$%&'*+.^_`|~0-9a-z-]+$/;
+const ZERO_WEIGHT = /^q\s*=\s*0(?:\.0*)?$/i;
+
+/** The `type/subtype` of a Content-Type, lower-case and without parameters; undefined where it has none. */
 export function parseMediaType(header: string | undefined): string | undefined {
   const essence = (header ?? '').split(';', 1)[0]?.trim().toLowerCase() ?? '';
-  return TOKENS.test(essence) ? essence : undefined;
+  return TYPE.test(essence) ? essence : undefined;
 }
 
+/** True for every manifest, indexes included. */
 export function isManifestMediaType(mediaType: string): boolean {
-  return KNOWN.has(mediaType);
+  return MANIFESTS.has(mediaType);
+}
+
+/** True for a manifest that lists others, one for each platform. */
+export function isIndexMediaType(mediaType: string): boolean {
+  return INDEXES.has(mediaType);
 }
 
 /**
- * True where an `Accept` header admits a media type (RFC 9110, 12.5.1): the most specific entry decides,
- * `q=0` excludes, no header admits all.
+ * Whether an Accept header, several lines of it joined by commas, admits a media type (RFC 9110 section 12.5.1).
+ * The most specific range that matches decides, `q=0` refuses, and no header or an empty one admits everything.
+ * Parameters other than the weight are not compared: manifest types have none.
  */
-export function accepts(accept: string | undefined, mediaType: string): boolean {
-  const entries = (accept ?? '')
-    .split(',')
-    .map((entry) => entry.trim())
-    .filter((entry) => entry !== '');
-  if (entries.length === 0) return true;
-  const [type] = mediaType.split('/', 1);
-  for (const wanted of [mediaType, `${type}/*`, '*/*']) {
-    const entry = entries.find((candidate) => parseMediaType(candidate) === wanted);
-    if (entry !== undefined) return !/;\s*q\s*=\s*0(?:\.0{0,3})?\s*(?:;|$)/i.test(entry);
+export function accepts(acceptHeader: string | undefined, mediaType: string): boolean {
+  const header = acceptHeader?.trim() ?? '';
+  if (header === '') return true;
+  const weights = new Map<string, boolean>();
+  for (const [range, isAdmitted] of splitList(header).map(parseAcceptItem)) {
+    weights.set(range, isAdmitted || weights.get(range) === true);
   }
-  return false;
+  const essence = parseMediaType(mediaType) ?? mediaType.toLowerCase();
+  const group = `${essence.split('/', 1)[0] ?? ''}/*`;
+  return weights.get(essence) ?? weights.get(group) ?? weights.get('*/*') ?? false;
+}
+
+/**
+ * The Accept to send upstream: the client's own and nothing more, as registries choose by it which manifest a tag
+ * means; `MANIFEST_ACCEPT` where the client has none.
+ */
+export function widenAccept(clientAccept: string | undefined): string {
+  return clientAccept === undefined || clientAccept.trim() === '' ? MANIFEST_ACCEPT : clientAccept;
+}
+
+/** A media range in lower case, and whether its weight admits it. */
+function parseAcceptItem(item: string): readonly [string, boolean] {
+  const [range = '', ...parameters] = item.split(';');
+  const isRefused = parameters.some((parameter) => ZERO_WEIGHT.test(parameter.trim()));
+  return [range.trim().toLowerCase(), !isRefused];
+}
+
+/** Splits at the commas that are not inside a quoted string. */
+function splitList(text: string): string[] {
+  const items: string[] = [];
+  let start = 0;
+  let isQuoted = false;
+  for (let at = 0; at < text.length; at += 1) {
+    const char = text[at];
+    if (char === '\\' && isQuoted) at += 1;
+    else if (char === '"') isQuoted = !isQuoted;
+    else if (char === ',' && !isQuoted) {
+      items.push(text.slice(start, at));
+      start = at + 1;
+    }
+  }
+  items.push(text.slice(start));
+  return items;
 }

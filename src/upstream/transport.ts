@@ -66,6 +66,8 @@ export function createTransport(options: TransportOptions): Transport {
           body: body ?? null,
           signal: signal ?? null,
         });
+        // whoever reads the body is told of its break; one that is dropped has nobody to tell
+        answer.body.on('error', () => undefined);
         return { status: answer.statusCode, headers: answer.headers, body: answer.body };
       } catch (thrown) {
         throw upstreamFailure(thrown, url.host);
