@@ -60,10 +60,15 @@ async function serve(config: Config): Promise<number> {
     objects: createObjectTable(index),
     eviction: createS3Fifo(),
     maxSize: config.cacheMaxSize,
+    minFree: config.cacheMinFree,
     now,
     onFault: (error, doing) => log.error({ err: error }, doing),
   });
-  const fills = createFills(store, config.proxyReadTimeout);
+  const fills = createFills({
+    store,
+    stallTimeout: config.proxyReadTimeout,
+    abandoned: config.fillAbandoned,
+  });
 
   const transport = createTransport({
     certificates: trustedCertificates(config.extraCaFile),

@@ -1,5 +1,4 @@
 import type { Digest } from '../registry/digest.ts';
-import { asBreakwaterError } from '../registry/errors.ts';
 import type { RepositoryName } from '../registry/name.ts';
 import type { Store } from '../store/store.ts';
 import type { Access } from './access.ts';
@@ -42,19 +41,7 @@ export function createPullBlob(
     exchange.outcome.digest = digest;
     if (exchange.request.method === 'HEAD') return head(exchange, repository, digest);
     const path = `/v2/${repository}/blobs/${digest}`;
-    for (let again = true; ; again = false) {
-      try {
-        const { source, size, mediaType } = await objects.obtain(exchange, {
-          repository,
-          digest,
-          kind: 'blob',
-          path,
-        });
-        return await send(exchange, { digest, size, mediaType: mediaType ?? BLOB_TYPE }, source);
-      } catch (thrown) {
-        // nobody has seen a byte of it yet: a fresh fetch may do better
-        if (!again || exchange.response.headersSent || !asBreakwaterError(thrown).retryable) throw thrown;
-      }
-    }
+    const { source, mediaType } = await objects.obtain(exchange, { repository, digest, kind: 'blob', path });
+    await send(exchange, { digest, size: source.size, mediaType: mediaType ?? BLOB_TYPE }, source);
   };
 }

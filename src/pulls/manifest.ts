@@ -1,3 +1,4 @@
+import { asBreakwaterError } from '../registry/errors.ts';
 import { accepts } from '../registry/media-type.ts';
 import type { Digest } from '../registry/digest.ts';
 import type { RepositoryName } from '../registry/name.ts';
@@ -48,22 +49,30 @@ export function createPullManifest(
       store,
       digest,
     );
-    const { source, size, mediaType } = obtained;
-    if (mediaType === undefined || !accepts(request.headers.accept, mediaType)) {
-      source.close();
+    const type = obtained?.mediaType;
+    if (obtained === undefined || type === undefined || !accepts(request.headers.accept, type)) {
+      obtained?.source.close();
       outcome.cacheStatus = 'BYPASS';
       return pass(exchange, repository, digest);
     }
-    await send(exchange, { digest, size, mediaType }, source);
+    await send(exchange, { digest, size: obtained.source.size, mediaType: type }, obtained.source);
   };
 }
 
-/** A manifest is small and decides all that follows: it is sent when it is whole and verified, not before. */
-async function whole(obtained: Obtained, store: Store, digest: Digest): Promise<Obtained> {
+/**
+ * A manifest is small and decides all that follows: it is sent when it is whole and verified, not before.
+ * Undefined where the store could not keep it.
+ */
+async function whole(obtained: Obtained, store: Store, digest: Digest): Promise<Obtained | undefined> {
   if (obtained.fill === undefined) return obtained;
-  obtained.source.close();
-  const object = await obtained.fill.fill.done;
-  const source = await store.open(digest);
-  if (source === undefined) return obtained;
-  return { source, size: object.size, mediaType: object.mediaType, fill: undefined };
+  try {
+    const { mediaType } = await obtained.fill.fill.done;
+    const source = await store.open(digest);
+    return source === undefined ? undefined : { source, mediaType, fill: undefined };
+  } catch (thrown) {
+    if (asBreakwaterError(thrown).code === 'STORE_UNAVAILABLE') return undefined;
+    throw thrown;
+  } finally {
+    obtained.source.close();
+  }
 }

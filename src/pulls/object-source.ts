@@ -20,39 +20,77 @@ export interface ObjectRequest {
   readonly identity: Identity;
 }
 
-/**
- * The bytes of an object as upstream gives them, from any offset on; redirects are followed anew each time,
- * as the address that the first one led to may have expired.
- * @param onOpened told of the first answer, before any byte is read.
- */
-export function objectSource(
+/** Statuses by which an origin says that it has no ranges; some answer 200 instead. */
+const NO_RANGES = new Set([400, 405, 416, 501]);
+
+/** An object as upstream gives it to one client. */
+export interface ObjectSource {
+  /**
+   * The bytes from any offset on; redirects are followed anew each time, as the address that the first one led
+   * to may have expired.
+   */
+  readonly from: FillSource;
+  /** The bytes from `start` up to `end`, exclusive; undefined where upstream has no ranges. */
+  stretch(start: number, end: number): Promise<FillSource | undefined>;
+}
+
+/** @param onOpened told of the first answer of `from`, before any byte is read. */
+export function createObjectSource(
   upstream: Upstream,
   request: ObjectRequest,
   onOpened: (answer: UpstreamAnswer) => void,
-): FillSource {
-  let visibility: Visibility = 'own';
-  return async (offset) => {
-    const ask: UpstreamRequest = {
-      registry: request.registry,
-      repository: request.repository,
+): ObjectSource {
+  const { registry, repository, path, headers, identity, kind } = request;
+  let visibility: Visibility | undefined;
+
+  async function ask(range: string | undefined): Promise<UpstreamAnswer> {
+    const question: UpstreamRequest = {
+      registry,
+      repository,
       method: 'GET',
-      path: request.path,
-      headers: offset === 0 ? request.headers : { ...request.headers, range: `bytes=${offset}-` },
-      identity: request.identity,
+      path,
+      headers: range === undefined ? headers : { ...headers, range },
+      identity,
       follow: true,
     };
-    let answer = await upstream.ask(ask);
-    if (answer.status === 401 && offset > 0 && visibility === 'public') {
-      // the client's anonymous token expired on the way; the proxy can get one of its own
-      answer.body.destroy();
-      answer = await upstream.ask({ ...ask, identity: PROXY_IDENTITY });
-    }
-    if (answer.status !== 200 && !(answer.status === 206 && offset > 0)) throw await toRefusal(answer);
-    if (offset === 0) {
-      ({ visibility } = answer);
-      onOpened(answer);
-    }
-    return toBody(answer, offset, request.kind);
+    const answer = await upstream.ask(question);
+    if (answer.status !== 401 || visibility !== 'public') return answer;
+    // the client's anonymous token expired on the way; the proxy can get one of its own
+    answer.body.destroy();
+    return upstream.ask({ ...question, identity: PROXY_IDENTITY });
+  }
+
+  return {
+    async from(offset) {
+      let answer = await ask(offset === 0 ? undefined : `bytes=${offset}-`);
+      if (offset > 0 && NO_RANGES.has(answer.status)) {
+        answer.body.destroy();
+        answer = await ask(undefined);
+      }
+      if (answer.status !== 200 && !(answer.status === 206 && offset > 0)) throw await toRefusal(answer);
+      if (visibility === undefined) {
+        ({ visibility } = answer);
+        onOpened(answer);
+      }
+      return toBody(answer, offset, kind);
+    },
+    async stretch(start, end) {
+      const open = async (from: number): Promise<FillBody | undefined> => {
+        const answer = await ask(`bytes=${from}-${end - 1}`);
+        if (answer.status === 206) return toBody(answer, from, kind);
+        answer.body.destroy();
+        return undefined;
+      };
+      let first = await open(start);
+      if (first === undefined) return undefined;
+      return async (offset) => {
+        const body = offset === start && first !== undefined ? first : await open(offset);
+        first = undefined;
+        if (body === undefined)
+          throw new BreakwaterError('UPSTREAM_RESET', `${registry.name} has no ranges any more`);
+        return body;
+      };
+    },
   };
 }
 

@@ -5,8 +5,9 @@ import type { ByteSource, Store } from '../store/store.ts';
 import { identityKey } from '../upstream/identity.ts';
 import type { Upstream } from '../upstream/upstream.ts';
 import type { Access } from './access.ts';
+import { createClientSource } from './client-source.ts';
 import type { Exchange } from './exchange.ts';
-import { objectSource } from './object-source.ts';
+import { createObjectSource, type ObjectSource } from './object-source.ts';
 import { upstreamHeaders } from './upstream-headers.ts';
 
 /** An object by its digest, as one client asks for it at one path. */
@@ -21,7 +22,6 @@ export interface ObjectTarget {
 /** An object that the client may have, whole or still growing. */
 export interface Obtained {
   readonly source: ByteSource;
-  readonly size: number | undefined;
   readonly mediaType: string | undefined;
   /** The fill it comes from; undefined for a stored object. */
   readonly fill: RunningFill | undefined;
@@ -33,24 +33,32 @@ export interface Objects {
   obtain(exchange: Exchange, target: ObjectTarget): Promise<Obtained>;
 }
 
-export function createObjects(store: Store, fills: Fills, access: Access, upstream: Upstream): Objects {
-  function start(exchange: Exchange, { repository, digest, kind, path }: ObjectTarget): RunningFill {
+/** Seconds that a client rather waits for the fill than has its range fetched apart, and bytes, at the least. */
+const PATIENCE = 1;
+const NEAR = 1024 * 1024;
+
+export interface ObjectsOptions {
+  readonly store: Store;
+  readonly fills: Fills;
+  readonly access: Access;
+  readonly upstream: Upstream;
+  readonly stallTimeout: number;
+}
+
+export function createObjects({ store, fills, access, upstream, stallTimeout }: ObjectsOptions): Objects {
+  function sourceOf(exchange: Exchange, { repository, digest, kind, path }: ObjectTarget): ObjectSource {
     const { registry, identity, request, outcome } = exchange;
     const asked = performance.now();
-    const source = objectSource(
-      upstream,
-      { registry, repository, kind, path, headers: upstreamHeaders(request), identity },
-      (answer) => {
-        outcome.upstream = answer.host;
-        outcome.upstreamTime = performance.now() - asked;
-        access.record(exchange, repository, digest, answer.visibility);
-      },
-    );
-    return fills.start(
-      digest,
-      { registry: registry.name, repository, identityKey: identityKey(identity) },
-      source,
-    );
+    const headers = upstreamHeaders(request);
+    return createObjectSource(upstream, { registry, repository, kind, path, headers, identity }, (answer) => {
+      outcome.upstream = answer.host;
+      outcome.upstreamTime = performance.now() - asked;
+      access.record(exchange, repository, digest, answer.visibility);
+    });
+  }
+
+  function isAsked({ origin }: RunningFill, { registry }: Exchange, repository: RepositoryName): boolean {
+    return origin.registry === registry.name && origin.repository === repository;
   }
 
   /** Makes sure that the client may have what is stored, or about to be. */
@@ -59,49 +67,97 @@ export function createObjects(store: Store, fills: Fills, access: Access, upstre
     target: ObjectTarget,
     running: RunningFill | undefined,
   ): Promise<void> {
-    const { registry, identity } = exchange;
     const { repository, digest, path } = target;
-    if (
-      running !== undefined &&
-      running.origin.registry === registry.name &&
-      running.origin.repository === repository
-    ) {
+    if (running !== undefined && isAsked(running, exchange, repository)) {
       // its first answer says who may have it; a refusal of somebody else's credentials says nothing
       try {
         await running.fill.opened;
       } catch (refused) {
-        if (running.origin.identityKey === identityKey(identity)) throw refused;
+        if (running.origin.identityKey === identityKey(exchange.identity)) throw refused;
+        return;
       }
     }
     if (!access.isKnown(exchange, repository, digest)) await access.ask(exchange, repository, digest, path);
   }
 
-  async function fromFill(running: RunningFill): Promise<Obtained> {
-    const { size, mediaType } = await running.fill.opened;
-    return { source: running.fill.reader(), size, mediaType, fill: running };
+  /** The running fill, or one of the client's own where there is none, or it was refused to somebody else. */
+  async function join(
+    exchange: Exchange,
+    target: ObjectTarget,
+    upstreamSource: ObjectSource,
+  ): Promise<RunningFill> {
+    const { registry, identity } = exchange;
+    const { repository, digest } = target;
+    const running = fills.find(digest);
+    if (running !== undefined) {
+      const opened = await running.fill.opened.then(
+        () => true,
+        () => false,
+      );
+      if (opened) return running;
+    }
+    const origin = { registry: registry.name, repository, identityKey: identityKey(identity) };
+    const found = fills.find(digest);
+    const own =
+      found === undefined || found === running ? fills.start(digest, origin, upstreamSource.from) : found;
+    await own.fill.opened;
+    return own;
+  }
+
+  function clientSource(
+    first: ByteSource,
+    running: RunningFill | undefined,
+    exchange: Exchange,
+    target: ObjectTarget,
+    upstreamSource: ObjectSource,
+  ): ByteSource {
+    return createClientSource({
+      first,
+      upstream: upstreamSource.from,
+      stretch: (start, end) => upstreamSource.stretch(start, end),
+      stallTimeout,
+      isFarAhead: (position) =>
+        running !== undefined &&
+        position > running.fill.length + Math.max(NEAR, running.fill.rate * PATIENCE),
+      async again() {
+        const other = (await join(exchange, target, upstreamSource)).fill.reader();
+        if (other.size === first.size) return other;
+        other.close();
+        return undefined;
+      },
+    });
   }
 
   return {
     async obtain(exchange, target) {
       const { outcome } = exchange;
-      outcome.digest = target.digest;
-      const stored = store.find(target.digest);
-      const running = fills.find(target.digest);
-      if (stored !== undefined || running !== undefined) {
+      const { digest } = target;
+      outcome.digest = digest;
+      const upstreamSource = sourceOf(exchange, target);
+      const running = fills.find(digest);
+      if (running !== undefined || store.find(digest) !== undefined) {
         await admit(exchange, target, running);
-        const source = await store.open(target.digest);
-        if (source !== undefined) {
+        const stored = await openStored(store, digest);
+        if (stored !== undefined) {
           outcome.cacheStatus ??= 'HIT';
-          return {
-            source,
-            size: source.size,
-            mediaType: store.find(target.digest)?.mediaType,
-            fill: undefined,
-          };
+          const source = clientSource(stored, undefined, exchange, target, upstreamSource);
+          return { source, mediaType: store.find(digest)?.mediaType, fill: undefined };
         }
       }
       if (outcome.cacheStatus !== 'EXPIRED') outcome.cacheStatus = 'MISS';
-      return fromFill(fills.find(target.digest) ?? start(exchange, target));
+      const fill = await join(exchange, target, upstreamSource);
+      const { mediaType } = await fill.fill.opened;
+      const source = clientSource(fill.fill.reader(), fill, exchange, target, upstreamSource);
+      return { source, mediaType, fill };
     },
   };
+}
+
+/** A disk that fails to open an object is as good as one that has it not. */
+async function openStored(store: Store, digest: Digest): Promise<ByteSource | undefined> {
+  try {
+    return await store.open(digest);
+  } catch {
+    return undefined; // counted where it failed; the bytes come from upstream
+  }
 }

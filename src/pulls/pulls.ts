@@ -53,7 +53,7 @@ const ACCEPTANCE_LEASH = 60_000;
 export function createPulls(parts: PullParts): Pulls {
   const { config, store, fills, links, tags, upstream, credentials, issued, now } = parts;
   const access = createAccess(links, createAcceptance(ACCEPTANCE_LEASH), issued, upstream);
-  const objects = createObjects(store, fills, access, upstream);
+  const objects = createObjects({ store, fills, access, upstream, stallTimeout: config.proxyReadTimeout });
   const send = createSendObject(createBuffers(), config.sendTimeout);
   const passThrough = createPassThrough(upstream);
   const passToken = createPassToken(upstream, credentials, issued, passThrough);

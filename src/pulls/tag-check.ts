@@ -7,7 +7,7 @@ import { toRefusal } from '../upstream/refusal.ts';
 import { discard, type Upstream, type UpstreamAnswer } from '../upstream/upstream.ts';
 import type { Access } from './access.ts';
 import type { Exchange } from './exchange.ts';
-import { contentLength, mediaTypeOf, objectSource, toBody } from './object-source.ts';
+import { contentLength, createObjectSource, mediaTypeOf, toBody } from './object-source.ts';
 import { upstreamHeaders } from './upstream-headers.ts';
 
 /**
@@ -58,7 +58,7 @@ export function createTagFetch({ store, fills, tags, access, upstream, now }: Ta
     if (digest === undefined)
       return fills.startUnnamed(() => Promise.resolve(toBody(answer, 0, 'manifest'))).done;
     const path = `/v2/${repository}/manifests/${digest}`;
-    const byDigest = objectSource(
+    const byDigest = createObjectSource(
       upstream,
       { registry, repository, kind: 'manifest', path, headers: upstreamHeaders(request), identity },
       () => undefined,
@@ -73,7 +73,7 @@ export function createTagFetch({ store, fills, tags, access, upstream, now }: Ta
     const running = fills.start(digest, origin, (offset) => {
       const begun = first;
       first = false;
-      return begun ? Promise.resolve(toBody(answer, 0, 'manifest')) : byDigest(offset);
+      return begun ? Promise.resolve(toBody(answer, 0, 'manifest')) : byDigest.from(offset);
     });
     return running.fill.done;
   }

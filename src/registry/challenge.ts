@@ -1,9 +1,11 @@
-/** One challenge of a `WWW-Authenticate` header (RFC 9110, 11.6.1). */
+/** One challenge of a `WWW-Authenticate` header (RFC 9110 section 11.6.1). */
 export interface Challenge {
   /** Lower case. */
   readonly scheme: string;
-  /** Names in lower case. */
+  /** Names in lower case; of a name given twice the first value. */
   readonly parameters: ReadonlyMap<string, string>;
+  /** What some schemes send in place of parameters, e.g. `Negotiate`. */
+  readonly token68?: string;
 }
 
 /** What a Bearer challenge asks for (distribution's token authentication). */
@@ -13,69 +15,101 @@ export interface BearerChallenge {
   readonly scope: string | undefined;
 }
 
-const WHITE = /[ \t]*/y;
+const SPACE = /[ \t]*/y;
 const SEPARATORS = /[ \t,]*/y;
-const TOKEN = /[\w!#$%&'*+.^`|~-]+/y;
-const QUOTED = /"((?:[^"\\]|\\.)*)"/sy;
-const TOKEN68 = /[\w.~+/-]+=*(?=[ \t]*(?:,|$))/y;
+const TOKEN = /[!#$%&'*+.^_`|~0-9A-Za-z-]+/y;
 const EQUALS = /[ \t]*=[ \t]*/y;
+const QUOTED = /"[^"\\]*(?:\\.[^"\\]*)*"/sy;
+/** Wider than a token: realms and services come unquoted, too. */
+const UNQUOTED = /[^ \t,"]+/y;
+const TOKEN68 = /[A-Za-z0-9._~+/-]+=*(?=[ \t]*(?:,|$))/y;
 
-/** Parses all challenges of a header, or of several; what is not well-formed ends the list. */
+/** A text and how far it is read; `take` moves on past a pattern that matches where it stands. */
+interface Scanner {
+  at: number;
+  take(pattern: RegExp): string | undefined;
+}
+
+/**
+ * Parses all challenges of a header, or of several lines of it, in order.
+ * A comma separates parameters as well as challenges; a name without `=` behind it begins a challenge.
+ * What follows the first place that breaks the grammar is left out.
+ */
 export function parseChallenges(header: string | readonly string[] | undefined): Challenge[] {
-  if (header === undefined) return [];
-  return [header].flat().flatMap(parseHeader);
+  return [header ?? []].flat().flatMap(parseLine);
 }
 
-function parseHeader(text: string): Challenge[] {
-  const challenges: Challenge[] = [];
-  let at = 0;
-  const take = (pattern: RegExp): RegExpExecArray | null => {
-    pattern.lastIndex = at;
-    const found = pattern.exec(text);
-    if (found !== null) at += found[0].length;
-    return found;
-  };
-  while (at < text.length) {
-    take(SEPARATORS);
-    const scheme = take(TOKEN)?.[0];
-    if (scheme === undefined) break;
-    const parameters = new Map<string, string>();
-    challenges.push({ scheme: scheme.toLowerCase(), parameters });
-    take(WHITE);
-    for (;;) {
-      const before = at;
-      take(SEPARATORS);
-      const name = take(TOKEN)?.[0];
-      if (name === undefined || take(EQUALS) === null) {
-        // a token68, or the scheme of the next challenge
-        at = before;
-        if (parameters.size === 0) take(TOKEN68);
-        break;
-      }
-      const value = take(QUOTED)?.[1]?.replace(/\\(.)/gs, '$1') ?? take(TOKEN)?.[0];
-      if (value === undefined) return challenges;
-      parameters.set(name.toLowerCase(), value);
-    }
-    if (take(SEPARATORS)?.[0] === '' && at < text.length && !startsToken(text, at)) break;
-  }
-  return challenges;
+/** The text of a challenge, its values quoted, its scheme capitalised as clients expect it. */
+export function formatChallenge({ scheme, parameters, token68 }: Challenge): string {
+  const name = scheme.charAt(0).toUpperCase() + scheme.slice(1);
+  const pairs = [...parameters].map(([key, value]) => `${key}="${value.replaceAll(/["\\]/g, '\\$&')}"`);
+  return [name, token68 ?? pairs.join(',')].filter((part) => part !== '').join(' ');
 }
 
-function startsToken(text: string, at: number): boolean {
-  TOKEN.lastIndex = at;
-  return TOKEN.test(text);
-}
-
-/** The first Bearer challenge whose realm is a URL to ask. */
+/** The first Bearer challenge whose realm is an absolute http or https URL. */
 export function bearerChallenge(challenges: readonly Challenge[]): BearerChallenge | undefined {
   for (const { scheme, parameters } of challenges) {
-    const realm = parameters.get('realm') ?? '';
-    if (scheme !== 'bearer' || !/^https?:\/\//i.test(realm) || !URL.canParse(realm)) continue;
+    const realm = scheme === 'bearer' ? (parameters.get('realm') ?? '') : '';
+    if (!/^https?:\/\//i.test(realm) || !URL.canParse(realm)) continue;
     return { realm: new URL(realm), service: parameters.get('service'), scope: parameters.get('scope') };
   }
   return undefined;
 }
 
+/** True where Basic credentials are one of the answers. */
 export function hasBasicChallenge(challenges: readonly Challenge[]): boolean {
   return challenges.some(({ scheme }) => scheme === 'basic');
+}
+
+function parseLine(text: string): Challenge[] {
+  const scanner = scannerOf(text);
+  const challenges: Challenge[] = [];
+  for (;;) {
+    scanner.take(SEPARATORS);
+    const scheme = scanner.take(TOKEN)?.toLowerCase();
+    if (scheme === undefined) return challenges;
+    const hasSpace = scanner.take(SPACE) !== '';
+    const token68 = hasSpace ? scanner.take(TOKEN68) : undefined;
+    if (token68 !== undefined) {
+      challenges.push({ scheme, parameters: new Map(), token68 });
+      continue;
+    }
+    const { parameters, isBroken } = parseParameters(scanner);
+    challenges.push({ scheme, parameters });
+    if (isBroken) return challenges;
+  }
+}
+
+function parseParameters(scanner: Scanner): { parameters: Map<string, string>; isBroken: boolean } {
+  const parameters = new Map<string, string>();
+  for (;;) {
+    const before = scanner.at;
+    scanner.take(SEPARATORS);
+    const name = scanner.take(TOKEN)?.toLowerCase();
+    if (name === undefined || scanner.take(EQUALS) === undefined) {
+      scanner.at = before;
+      return { parameters, isBroken: false };
+    }
+    const value = parseValue(scanner);
+    if (value === undefined) return { parameters, isBroken: true };
+    if (!parameters.has(name)) parameters.set(name, value);
+  }
+}
+
+function parseValue(scanner: Scanner): string | undefined {
+  const quoted = scanner.take(QUOTED);
+  if (quoted === undefined) return scanner.take(UNQUOTED);
+  return quoted.slice(1, -1).replaceAll(/\\(.)/gs, '$1');
+}
+
+function scannerOf(text: string): Scanner {
+  return {
+    at: 0,
+    take(pattern) {
+      pattern.lastIndex = this.at;
+      const found = pattern.exec(text)?.[0];
+      this.at += found?.length ?? 0;
+      return found;
+    },
+  };
 }

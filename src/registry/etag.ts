@@ -5,12 +5,21 @@ export function etagOf(digest: Digest): string {
   return `"${digest}"`;
 }
 
-/** True where an `If-None-Match` header names this entity tag, so that 304 is the answer (RFC 9110, 13.1.2). */
+/**
+ * Whether an If-None-Match header names this entity tag, so that 304 is the answer (RFC 9110 section 13.1.2).
+ * The comparison is weak and `*` names all; a bare digest counts, as registries take it.
+ */
 export function ifNoneMatch(header: string | undefined, etag: string): boolean {
-  if (header === undefined) return false;
-  return header.split(',').some((candidate) => {
-    const tag = candidate.trim();
-    // weak comparison; docker-registry takes the bare digest too
-    return tag === '*' || tag.replace(/^W\//, '') === etag || `"${tag}"` === etag;
-  });
+  const opaque = withoutWeakness(etag);
+  const text = header?.trim() ?? '';
+  return text === '*' || entityTags(text).some((tag) => tag === opaque || `"${tag}"` === opaque);
+}
+
+/** The tags of a list without their weakness; a quoted tag may hold commas. */
+function entityTags(text: string): string[] {
+  return (text.match(/(?:W\/)?"[^"]*"|[^",\s]+/g) ?? []).map(withoutWeakness);
+}
+
+function withoutWeakness(tag: string): string {
+  return tag.startsWith('W/') ? tag.slice(2) : tag;
 }

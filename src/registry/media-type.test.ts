@@ -9,6 +9,7 @@ import {
   isIndexMediaType,
   isManifestMediaType,
   MANIFEST_ACCEPT,
+  OCI_ARTIFACT,
   OCI_INDEX,
   OCI_MANIFEST,
   parseMediaType,
@@ -22,6 +23,7 @@ const ALL = [
   DOCKER_MANIFEST,
   DOCKER_SCHEMA1_SIGNED,
   DOCKER_SCHEMA1,
+  OCI_ARTIFACT,
 ];
 const token = fc.stringMatching(/^[a-z0-9.+-]{1,12}$/);
 const mediaType = fc.tuple(token, token).map(([type, subtype]) => `${type}/${subtype}`);
@@ -88,6 +90,7 @@ describe('Accept', () => {
   test('admits everything where it is absent or empty', () => {
     expect(accepts(undefined, OCI_INDEX)).toBe(true);
     expect(accepts(' ', OCI_INDEX)).toBe(true);
+    expect(accepts(' , ', OCI_INDEX)).toBe(true);
   });
 
   test('compares without case or parameters of the type asked about', () => {

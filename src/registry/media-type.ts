@@ -6,6 +6,8 @@ export const DOCKER_MANIFEST = 'application/vnd.docker.distribution.manifest.v2+
 /** Schema 1 with signatures: its digest is not that of its bytes. */
 export const DOCKER_SCHEMA1_SIGNED = 'application/vnd.docker.distribution.manifest.v1+prettyjws';
 export const DOCKER_SCHEMA1 = 'application/vnd.docker.distribution.manifest.v1+json';
+/** Of the release candidates of OCI 1.1; artifacts of that time have it. */
+export const OCI_ARTIFACT = 'application/vnd.oci.artifact.manifest.v1+json';
 
 const INDEXES: ReadonlySet<string> = new Set([OCI_INDEX, DOCKER_MANIFEST_LIST]);
 const MANIFESTS: ReadonlySet<string> = new Set([
@@ -14,6 +16,7 @@ const MANIFESTS: ReadonlySet<string> = new Set([
   DOCKER_MANIFEST,
   DOCKER_SCHEMA1_SIGNED,
   DOCKER_SCHEMA1,
+  OCI_ARTIFACT,
 ]);
 
 /** The Accept of a question the proxy asks in its own name: any manifest, what can be verified preferred. */
@@ -50,12 +53,11 @@ export function isIndexMediaType(mediaType: string): boolean {
  * Parameters other than the weight are not compared: manifest types have none.
  */
 export function accepts(acceptHeader: string | undefined, mediaType: string): boolean {
-  const header = acceptHeader?.trim() ?? '';
-  if (header === '') return true;
   const weights = new Map<string, boolean>();
-  for (const [range, isAdmitted] of splitList(header).map(parseAcceptItem)) {
-    weights.set(range, isAdmitted || weights.get(range) === true);
+  for (const [range, isAdmitted] of splitList(acceptHeader ?? '').map(parseAcceptItem)) {
+    if (range !== '') weights.set(range, isAdmitted || weights.get(range) === true);
   }
+  if (weights.size === 0) return true;
   const essence = parseMediaType(mediaType) ?? mediaType.toLowerCase();
   const group = `${essence.split('/', 1)[0] ?? ''}/*`;
   return weights.get(essence) ?? weights.get(group) ?? weights.get('*/*') ?? false;

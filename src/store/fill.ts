@@ -1,58 +1,71 @@
-import { BreakwaterError } from '../registry/errors.ts';
+import { asBreakwaterError, BreakwaterError, type ErrorCode } from '../registry/errors.ts';
 import type { ByteSource, PartialObject, StoredObject } from './store.ts';
+import { watched, type ChunkBody } from './watched.ts';
 
 /** What a source gives once its headers are there. */
-export interface FillBody {
+export interface FillBody extends ChunkBody {
   /** Where in the object the first chunk begins. */
   readonly start: number;
   /** Bytes of the whole object; undefined where the source did not say. */
   readonly size: number | undefined;
   readonly mediaType: string | undefined;
-  readonly chunks: AsyncIterable<Uint8Array>;
-  /** Ends the body early. */
-  cancel(): void;
 }
 
-/** Opens the object's bytes at an offset; called again from where it stood when a body breaks. */
+/** Opens the object's bytes at an offset, or before it; called again from where it stood when a body breaks. */
 export type FillSource = (offset: number) => Promise<FillBody>;
 
+/** An object that grows while everybody reads it; it belongs to no client and goes on without any. */
 export interface Fill {
   /** Settles with the size and media type when the source's headers are there; rejects where there are none. */
   readonly opened: Promise<{ readonly size: number | undefined; readonly mediaType: string | undefined }>;
   /** Settles when the object is verified and published, or can never be. */
   readonly done: Promise<StoredObject>;
-  /** Bytes that can be read now. */
+  /** Bytes that can be read now; the last ones only once the whole was verified. */
   readonly length: number;
+  /** Bytes that arrive in a second, as far as it went. */
+  readonly rate: number;
   /** A new reader at an offset of its own; only after `opened`. */
   reader(): ByteSource;
 }
 
 export interface FillOptions {
   readonly source: FillSource;
-  readonly begin: (size: number | undefined) => Promise<PartialObject>;
+  readonly begin: () => Promise<PartialObject>;
+  /** Bytes that `begin` will find there already. */
+  readonly kept: number;
   /** Milliseconds without a byte from upstream before it counts as broken. */
   readonly stallTimeout: number;
+  /** What happens when the last reader leaves: the fill is finished, or kept to be gone on with. */
+  readonly abandoned: 'finish' | 'keep';
 }
 
-/** Breaks in a row without a byte of progress before a fill is given up. */
-const MAX_FRUITLESS = 3;
-const RETRY_PAUSE_MS = 100;
+/** Breaks in a row without a byte of progress before a fill is given up, and the pause before each next try. */
+const PAUSES_MS = [0, 100, 400, 1_600] as const;
 
-/**
- * An object that grows while everybody reads it; it belongs to no client and goes on without any.
- */
+/** Failures after which the bytes that came are of no use, or in the way. */
+const FINAL: ReadonlySet<ErrorCode> = new Set([
+  'DIGEST_MISMATCH',
+  'SIZE_MISMATCH',
+  'STORE_UNAVAILABLE',
+  'INTERNAL',
+]);
+
 export function startFill(options: FillOptions): Fill {
+  const begunAt = performance.now();
   let partial: PartialObject | undefined;
+  let body: FillBody | undefined;
   let size: number | undefined;
-  let failure: unknown;
+  let announced = 0;
+  let failure: BreakwaterError | undefined;
   let ended = false;
+  let left = false;
   let readers = 0;
   let waiting: (() => void)[] = [];
 
-  const first = options.source(0);
-  const opened = first.then((body) => {
-    size = body.size;
-    return { size: body.size, mediaType: body.mediaType };
+  const first = options.source(options.kept);
+  const opened = first.then((given) => {
+    ({ size } = given);
+    return { size: given.size, mediaType: given.mediaType };
   });
   const done = run();
   // those who wait for either are told; an unattended fill fails without a witness
@@ -60,26 +73,20 @@ export function startFill(options: FillOptions): Fill {
   done.catch(() => undefined);
 
   async function run(): Promise<StoredObject> {
+    const beginning = options.begin();
     try {
-      let body = await first;
-      partial = await options.begin(body.size);
-      const { mediaType } = body;
-      for (let fruitless = 0; ;) {
-        const before = partial.length;
-        try {
-          await append(body, partial);
-          break;
-        } catch (error) {
-          fruitless = partial.length > before ? 0 : fruitless + 1;
-          if (fruitless >= MAX_FRUITLESS || !isBroken(error)) throw error;
-          body = await reopen(partial.length, fruitless);
-        }
-      }
-      return await partial.publish(mediaType);
-    } catch (error) {
-      failure = error;
-      await partial?.discard().catch(() => undefined); // publish may have deleted it already
-      throw error;
+      body = await first;
+      partial = await beginning;
+      await transfer(body, partial);
+      partial.verify();
+      announce(partial.length);
+      return await partial.publish(body.mediaType);
+    } catch (thrown) {
+      failure = asBreakwaterError(thrown);
+      body?.cancel();
+      partial ??= await beginning.catch(() => undefined); // then there is nothing to end
+      if (partial !== undefined) await end(partial, failure);
+      throw failure;
     } finally {
       ended = true;
       wake();
@@ -87,35 +94,76 @@ export function startFill(options: FillOptions): Fill {
     }
   }
 
-  async function reopen(offset: number, fruitless: number): Promise<FillBody> {
-    await new Promise((resolve) => void setTimeout(resolve, RETRY_PAUSE_MS * fruitless));
-    const body = await options.source(offset);
-    if (size !== undefined && body.size !== undefined && body.size !== size) {
-      body.cancel();
-      throw new BreakwaterError(
-        'SIZE_MISMATCH',
-        `upstream resumed with ${body.size} bytes instead of ${size}`,
-      );
-    }
-    return body;
+  /** A broken way does not make the bytes wrong; what came can be gone on from. */
+  function end(begun: PartialObject, { code }: BreakwaterError): Promise<void> {
+    return begun.length === 0 || FINAL.has(code) ? begun.discard() : begun.keep();
   }
 
-  async function append(body: FillBody, into: PartialObject): Promise<void> {
-    let skip = into.length - body.start;
-    for await (const chunk of watched(body, options.stallTimeout)) {
+  /** Brings the whole of the object into the partial one, however often the way breaks. */
+  async function transfer(given: FillBody, into: PartialObject): Promise<void> {
+    if (size !== undefined) await into.reserve(size);
+    announce(into.length);
+    let current = given;
+    for (let fruitless = 0; ;) {
+      const before = into.length;
+      try {
+        return await append(current, into);
+      } catch (thrown) {
+        const error = asBreakwaterError(thrown);
+        fruitless = into.length > before ? 1 : fruitless + 1;
+        const pause = PAUSES_MS[fruitless];
+        if (left || pause === undefined || !isBroken(error)) throw error;
+        await new Promise((resolve) => void setTimeout(resolve, pause));
+        current = await reopen(into.length, error);
+        body = current;
+      }
+    }
+  }
+
+  /** A body that breaks before its first byte is the same as one that could not be opened. */
+  async function reopen(offset: number, broken: BreakwaterError): Promise<FillBody> {
+    const given = await options.source(offset).catch((thrown: unknown) => {
+      const error = asBreakwaterError(thrown);
+      if (!isBroken(error)) throw error;
+      return failing(offset, size, error);
+    });
+    if (size !== undefined && given.size !== undefined && given.size !== size) {
+      given.cancel();
+      throw new BreakwaterError(
+        'SIZE_MISMATCH',
+        `upstream went on with ${given.size} bytes instead of ${size}`,
+        {
+          cause: broken,
+        },
+      );
+    }
+    return given;
+  }
+
+  async function append(from: FillBody, into: PartialObject): Promise<void> {
+    let skip = into.length - from.start;
+    for await (const chunk of watched(from, options.stallTimeout)) {
       const fresh = skip > 0 ? chunk.subarray(skip) : chunk;
       skip = Math.max(0, skip - chunk.length);
       if (fresh.length === 0) continue;
       if (size !== undefined && into.length + fresh.length > size) {
-        body.cancel();
         throw new BreakwaterError('SIZE_MISMATCH', `upstream sent more than the ${size} bytes it announced`);
       }
+      // without a size any chunk may be the last, and the last is shown only when all is verified
+      if (size === undefined) announce(into.length);
       await into.append(fresh);
-      wake();
+      if (size !== undefined && into.length < size) announce(into.length);
     }
+    if (left) throw new BreakwaterError('UPSTREAM_RESET', 'the fill was left by its last client');
     if (size !== undefined && into.length < size) {
       throw new BreakwaterError('UPSTREAM_RESET', `upstream ended after ${into.length} of ${size} bytes`);
     }
+  }
+
+  function announce(length: number): void {
+    if (length <= announced) return;
+    announced = length;
+    wake();
   }
 
   function wake(): void {
@@ -128,24 +176,33 @@ export function startFill(options: FillOptions): Fill {
     if (ended && readers === 0) partial?.release();
   }
 
+  function read(buffer: Buffer, position: number): number | Promise<number> {
+    if (partial !== undefined && position < announced) {
+      return partial.read(
+        buffer.length > announced - position ? buffer.subarray(0, announced - position) : buffer,
+        position,
+      );
+    }
+    if (failure !== undefined) return Promise.reject(failure);
+    if (ended) return 0;
+    return new Promise<void>((resolve) => void waiting.push(resolve)).then(() => read(buffer, position));
+  }
+
   return {
     opened,
     done,
     get length() {
-      return partial?.length ?? 0;
+      return announced;
+    },
+    get rate() {
+      return ((announced - options.kept) * 1000) / Math.max(1, performance.now() - begunAt);
     },
     reader() {
       readers += 1;
       let closed = false;
-      const read = (buffer: Buffer, position: number): number | Promise<number> => {
-        if (partial !== undefined && position < partial.length) return partial.read(buffer, position);
-        if (failure !== undefined) return Promise.reject(asError(failure));
-        if (ended) return 0;
-        return new Promise<void>((resolve) => void waiting.push(resolve)).then(() => read(buffer, position));
-      };
       return {
         get size() {
-          return ended && failure === undefined ? partial?.length : size;
+          return ended && failure === undefined ? announced : size;
         },
         get growing() {
           return !ended;
@@ -155,6 +212,10 @@ export function startFill(options: FillOptions): Fill {
           if (closed) return;
           closed = true;
           readers -= 1;
+          if (readers === 0 && !ended && options.abandoned === 'keep') {
+            left = true;
+            body?.cancel();
+          }
           release();
         },
       };
@@ -163,42 +224,19 @@ export function startFill(options: FillOptions): Fill {
 }
 
 /** Only a break on the way is worth another try: what the bytes themselves say is final. */
-function isBroken(error: unknown): boolean {
-  return (
-    error instanceof BreakwaterError &&
-    error.retryable &&
-    error.source === 'upstream' &&
-    error.code !== 'SIZE_MISMATCH'
-  );
+export function isBroken(error: BreakwaterError): boolean {
+  return error.retryable && error.source === 'upstream' && !FINAL.has(error.code);
 }
 
-function asError(thrown: unknown): Error {
-  return thrown instanceof Error ? thrown : new Error(String(thrown));
-}
-
-/** The chunks of a body, with a watchdog that counts only while a chunk is waited for. */
-async function* watched(body: FillBody, stallTimeout: number): AsyncGenerator<Uint8Array> {
-  let stalled = false;
-  let waiting = true;
-  const watchdog = setTimeout(() => {
-    if (waiting) {
-      stalled = true;
-      body.cancel();
-    } else {
-      watchdog.refresh();
-    }
-  }, stallTimeout);
-  try {
-    for await (const chunk of body.chunks) {
-      waiting = false;
-      yield chunk;
-      waiting = true;
-      watchdog.refresh();
-    }
-  } catch (error) {
-    if (!stalled) throw error;
-  } finally {
-    clearTimeout(watchdog);
-  }
-  if (stalled) throw new BreakwaterError('UPSTREAM_TIMEOUT', `no byte from upstream for ${stallTimeout} ms`);
+function failing(start: number, size: number | undefined, error: BreakwaterError): FillBody {
+  return {
+    start,
+    size,
+    mediaType: undefined,
+    // eslint-disable-next-line require-yield -- it has nothing to give
+    chunks: (async function* () {
+      throw error;
+    })(),
+    cancel: () => undefined,
+  };
 }

@@ -25,29 +25,40 @@ export interface Fills {
   idle(): Promise<void>;
 }
 
-export function createFills(store: Store, stallTimeout: number): Fills {
+export interface FillsOptions {
+  readonly store: Store;
+  /** Milliseconds without a byte from upstream before a body counts as broken. */
+  readonly stallTimeout: number;
+  readonly abandoned: 'finish' | 'keep';
+}
+
+export function createFills({ store, stallTimeout, abandoned }: FillsOptions): Fills {
   const running = new Map<Digest, RunningFill>();
-  const unnamed = new Set<Fill>();
+  const all = new Set<Fill>();
+
+  function start(source: FillSource, digest: Digest | undefined): Fill {
+    const kept = digest === undefined ? 0 : store.kept(digest);
+    const fill = startFill({ source, begin: () => store.begin(digest), kept, stallTimeout, abandoned });
+    all.add(fill);
+    const end = (): void => {
+      all.delete(fill);
+      // another one may have begun since this one failed
+      if (digest !== undefined && running.get(digest)?.fill === fill) running.delete(digest);
+    };
+    fill.done.then(end, end);
+    return fill;
+  }
+
   return {
     find: (digest) => running.get(digest),
     start(digest, origin, source) {
-      const fill = startFill({ source, begin: (size) => store.begin(digest, size), stallTimeout });
-      const entry: RunningFill = { fill, origin };
+      const entry: RunningFill = { fill: start(source, digest), origin };
       running.set(digest, entry);
-      const end = (): void => void running.delete(digest);
-      fill.done.then(end, end);
       return entry;
     },
-    startUnnamed(source) {
-      const fill = startFill({ source, begin: (size) => store.begin(undefined, size), stallTimeout });
-      const end = (): void => void unnamed.delete(fill);
-      unnamed.add(fill);
-      fill.done.then(end, end);
-      return fill;
-    },
+    startUnnamed: (source) => start(source, undefined),
     async idle() {
-      const all = [...unnamed, ...[...running.values()].map(({ fill }) => fill)];
-      await Promise.allSettled(all.map((fill) => fill.done));
+      await Promise.allSettled([...all].map((fill) => fill.done));
     },
   };
 }

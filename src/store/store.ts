@@ -18,28 +18,32 @@ export interface ByteSource {
   /**
    * Reads into `buffer` from `position`, at least one byte, and waits where none has arrived yet.
    * Answers without a promise where the bytes are at hand. 0 means the end.
-   * @throws where the bytes will never come.
+   * @throws `STORE_UNAVAILABLE` where the cache cannot give them, other failures where they will never come.
    */
   read(buffer: Buffer, position: number): number | Promise<number>;
   /** Lets go of the object; it may be evicted from now on. */
   close(): void;
 }
 
-/** An object that is being written; exactly one of `publish` and `discard` ends it. */
+/** An object that is being written; exactly one of `publish`, `keep` and `discard` ends it. */
 export interface PartialObject {
-  /** Bytes written so far. */
+  /** Bytes written so far; not 0 at the beginning where an earlier fill left some. */
   readonly length: number;
+  /** Makes sure that an object of `size` bytes has room; throws `STORE_UNAVAILABLE` where it cannot. */
+  reserve(size: number): Promise<void>;
+  /** @throws `STORE_UNAVAILABLE`; the bytes before stay readable. */
   append(chunk: Uint8Array): Promise<void>;
   /** Reads bytes that were appended before. */
   read(buffer: Buffer, position: number): number;
-  /**
-   * Hashes to a digest, makes the bytes durable and gives them their name.
-   * @throws `DIGEST_MISMATCH` where `expected` is another digest; then nothing is stored.
-   */
+  /** @throws `DIGEST_MISMATCH` where the bytes hash to another digest than was expected. */
+  verify(): void;
+  /** Makes verified bytes durable and gives them their name. */
   publish(mediaType: string | undefined): Promise<StoredObject>;
+  /** Leaves the bytes for a later fill of the same digest to go on from. */
+  keep(): Promise<void>;
   /** Deletes what was written. */
   discard(): Promise<void>;
-  /** Keeps the bytes readable for those who read now; call when the last reader is gone. */
+  /** Closes the file; call when the last reader is gone and the object ended. */
   release(): void;
 }
 
@@ -48,8 +52,13 @@ export interface Store {
   find(digest: Digest): StoredObject | undefined;
   /** Opens an object for reading and keeps it from eviction until closed; undefined where it is not stored. */
   open(digest: Digest): Promise<ByteSource | undefined>;
-  /** Begins an object; `expected` is the digest it must have, undefined where the bytes decide. */
-  begin(expected: Digest | undefined, size: number | undefined): Promise<PartialObject>;
+  /**
+   * Begins an object, or goes on with one; `expected` is the digest it must have, undefined where the bytes decide.
+   * @throws `STORE_UNAVAILABLE`.
+   */
+  begin(expected: Digest | undefined): Promise<PartialObject>;
+  /** Bytes that a fill of this digest can go on from. */
+  kept(digest: Digest): number;
   /** Keeps the media type of an object that was stored without one. */
   describe(digest: Digest, mediaType: string): void;
   remove(digest: Digest): Promise<void>;

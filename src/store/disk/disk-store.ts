@@ -1,50 +1,59 @@
 import { randomUUID } from 'node:crypto';
-import { readdirSync, rmSync, statSync, unlink } from 'node:fs';
+import { statSync, unlink } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { digestAlgorithm, type Digest } from '../../registry/digest.ts';
+import type { Digest } from '../../registry/digest.ts';
 import type { EvictionPolicy } from '../eviction.ts';
 import type { ObjectTable } from '../index/object-table.ts';
-import type { Store, StoredObject } from '../store.ts';
+import type { PartialObject, Store, StoredObject } from '../store.ts';
+import { isMissing } from './fault.ts';
+import { openKeptPartials } from './kept-partials.ts';
 import type { Layout } from './layout.ts';
-import { openObject, type OpenObject } from './open-object.ts';
-import { createPartialFile } from './partial-file.ts';
+import { createOpenObjects } from './open-objects.ts';
+import { openPartialFile } from './partial-file.ts';
+import { createRoom } from './room.ts';
 import { createWarmth } from './warmth.ts';
 
 const unlinkFile = promisify(unlink);
 
 /** The times of last use are written to the index together, this often. */
 const USED_FLUSH_MS = 5_000;
-/** Without a figure from the system, this much is taken to stay in the page cache. */
+/** This much of the free memory is taken to hold what was read or written last. */
 const PAGE_CACHE_SHARE = 0.25;
+/** Without a size from upstream, room is reserved in steps of this many bytes. */
+const STEP = 16 * 1024 * 1024;
 
 export interface DiskStoreOptions {
   readonly layout: Layout;
   readonly objects: ObjectTable;
   readonly eviction: EvictionPolicy;
-  /** Bytes that the objects may take together. */
+  /** Bytes that objects may take together (`CACHE_MAX_SIZE`), and that must stay free (`CACHE_MIN_FREE`). */
   readonly maxSize: number;
+  readonly minFree: number;
   readonly now: () => number;
   /** Told of what failed where no request is there to be told. */
   readonly onFault: (error: unknown, doing: string) => void;
-}
-
-interface Opened {
-  readonly file: Promise<OpenObject>;
-  readers: number;
 }
 
 /** Objects as files named by their digest, in the layout of an OCI image. */
 export function createDiskStore(options: DiskStoreOptions): Store {
   const { layout, objects, eviction, now, onFault } = options;
   const warmth = createWarmth(process.availableMemory() * PAGE_CACHE_SHARE);
-  const opened = new Map<Digest, Opened>();
+  const opened = createOpenObjects((digest) => layout.blob(digest), warmth);
+  const kept = openKeptPartials(layout.partials);
+  const filling = new Set<Digest>();
   const used = new Map<Digest, number>();
-  let reserved = 0;
+  const room = createRoom({
+    root: layout.root,
+    eviction,
+    maxSize: options.maxSize,
+    minFree: options.minFree,
+    isPinned: (digest) => opened.has(digest),
+    evict: (digest) => void remove(digest).catch((error: unknown) => onFault(error, 'evicting an object')),
+    kept,
+  });
 
-  for (const name of readdirSync(layout.partials)) rmSync(join(layout.partials, name));
   for (const row of objects.all()) eviction.admit(row.digest, row.size);
-
   const flushing = setInterval(flush, USED_FLUSH_MS);
   flushing.unref();
 
@@ -66,130 +75,112 @@ export function createDiskStore(options: DiskStoreOptions): Store {
   function adopt(digest: Digest): StoredObject | undefined {
     const stat = statSync(layout.blob(digest), { throwIfNoEntry: false });
     if (stat === undefined || !stat.isFile()) return undefined;
-    const object: StoredObject = { digest, size: stat.size, mediaType: undefined };
-    published(object);
+    return admit({ digest, size: stat.size, mediaType: undefined });
+  }
+
+  function admit(object: StoredObject): StoredObject {
+    objects.put({ ...object, usedAt: now() });
+    eviction.admit(object.digest, object.size);
     return object;
   }
 
-  function published(object: StoredObject): void {
-    objects.put({ ...object, usedAt: now() });
-    eviction.admit(object.digest, object.size);
-    warmth.moved(object.digest, 0, object.size);
-    makeRoom();
-  }
-
-  function makeRoom(): void {
-    while (eviction.totals().bytes + reserved > options.maxSize) {
-      const victim = eviction.victim((digest) => opened.has(digest));
-      if (victim === undefined) return;
-      remove(victim).catch((error: unknown) => onFault(error, `evicting ${victim}`));
-    }
-  }
-
-  async function remove(digest: Digest): Promise<void> {
+  function forget(digest: Digest): void {
     eviction.remove(digest);
     objects.delete(digest);
     used.delete(digest);
     warmth.cooled(digest);
-    await unlinkFile(layout.blob(digest));
   }
 
-  function letGo(digest: Digest, entry: Opened): void {
-    entry.readers -= 1;
-    if (entry.readers > 0) return;
-    opened.delete(digest);
-    entry.file.then(
-      (file) => file.close(),
-      () => undefined, // whoever opened it was told
-    );
+  async function remove(digest: Digest): Promise<void> {
+    forget(digest);
+    await unlinkFile(layout.blob(digest)).catch((error: unknown) => {
+      if (!isMissing(error)) throw error;
+    });
+  }
+
+  async function begin(expected: Digest | undefined): Promise<PartialObject> {
+    // only one fill may write to the file that carries the digest's name
+    const named = expected !== undefined && !filling.has(expected) ? expected : undefined;
+    const path = named === undefined ? join(layout.partials, randomUUID()) : kept.path(named);
+    if (named !== undefined) {
+      filling.add(named);
+      kept.take(named);
+    }
+    const reservation = room.reserve();
+    let ended = false;
+    const end = (): void => {
+      if (ended) return;
+      ended = true;
+      reservation.release();
+      if (named !== undefined) filling.delete(named);
+    };
+    try {
+      const file = await openPartialFile(path, expected);
+      let reserved = 0;
+      const reserve = async (size: number): Promise<void> => {
+        await reservation.grow(size);
+        reserved = size;
+      };
+      const discard = async (): Promise<void> => {
+        end();
+        await unlinkFile(path).catch((error: unknown) => onFault(error, 'deleting a partial object'));
+      };
+      return {
+        get length() {
+          return file.length;
+        },
+        reserve,
+        async append(chunk) {
+          if (file.length + chunk.length > reserved) await reserve(file.length + chunk.length + STEP);
+          await file.append(chunk);
+          if (named !== undefined) warmth.moved(named, file.length - chunk.length, file.length);
+        },
+        read: (buffer, position) => file.read(buffer, position),
+        verify: () => void file.verify(),
+        async publish(mediaType) {
+          const digest = file.verify();
+          await file.moveTo(layout.blob(digest));
+          end();
+          const object = admit({ digest, size: file.length, mediaType });
+          room.trim();
+          return object;
+        },
+        async keep() {
+          if (named === undefined) return discard();
+          kept.keep(named, file.length);
+          end();
+        },
+        discard,
+        release: () => file.close(),
+      };
+    } catch (error) {
+      end();
+      throw error;
+    }
   }
 
   return {
     find,
-
+    begin,
+    remove,
+    kept: (digest) => (filling.has(digest) ? 0 : kept.length(digest)),
     async open(digest) {
       const object = find(digest);
       if (object === undefined) return undefined;
-      const entry = opened.get(digest) ?? {
-        file: openObject(layout.blob(digest), object, warmth),
-        readers: 0,
-      };
-      entry.readers += 1;
-      opened.set(digest, entry);
-      try {
-        const file = await entry.file;
-        let closed = false;
-        return {
-          size: object.size,
-          growing: false,
-          read: (buffer, position) => file.read(buffer, position),
-          close() {
-            if (!closed) letGo(digest, entry);
-            closed = true;
-          },
-        };
-      } catch (error) {
-        letGo(digest, entry);
-        if (!isMissing(error)) throw error;
-        // somebody deleted the file under us: the index is mended and upstream is asked again
-        eviction.remove(digest);
-        objects.delete(digest);
-        return undefined;
-      }
+      const source = await opened.open(object);
+      // somebody deleted or damaged the file under us: the index is mended and upstream is asked again
+      if (source === undefined) forget(digest);
+      return source;
     },
-
-    async begin(expected, size) {
-      const bytes = size ?? 0;
-      reserved += bytes;
-      makeRoom();
-      let open = true;
-      const unreserve = (): void => {
-        if (open) reserved -= bytes;
-        open = false;
-      };
-      try {
-        const partial = await createPartialFile({
-          path: join(layout.partials, randomUUID()),
-          expected,
-          target: (digest) => layout.blob(digest),
-          folder: (digest) => layout.blobs(digestAlgorithm(digest)),
-          published(object) {
-            unreserve();
-            published(object);
-          },
-        });
-        return {
-          ...partial,
-          get length() {
-            return partial.length;
-          },
-          release() {
-            unreserve();
-            partial.release();
-          },
-        };
-      } catch (error) {
-        unreserve();
-        throw error;
-      }
-    },
-
     describe(digest, mediaType) {
       const row = objects.get(digest);
       if (row !== undefined && row.mediaType === undefined) objects.put({ ...row, mediaType });
     },
-
-    remove,
     totals: () => eviction.totals(),
-
     async close() {
       clearInterval(flushing);
       flush();
-      await Promise.all([...opened.values()].map(async ({ file }) => (await file).close()));
+      await opened.close();
     },
   };
-}
-
-function isMissing(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'ENOENT';
 }

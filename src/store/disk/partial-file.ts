@@ -1,74 +1,127 @@
-import { close, fsync, open, readSync, rename, unlink, write } from 'node:fs';
+import { close, constants, fstat, fsync, mkdirSync, open, read, readSync, rename, write } from 'node:fs';
+import { dirname } from 'node:path';
 import { promisify } from 'node:util';
 import { createDigester, digestAlgorithm, type Digest } from '../../registry/digest.ts';
 import { BreakwaterError } from '../../registry/errors.ts';
-import type { PartialObject, StoredObject } from '../store.ts';
+import { diskFault, isMissing } from './fault.ts';
 
 const openFile = promisify(open);
+const statFile = promisify(fstat);
 const closeFile = promisify(close);
 const syncFile = promisify(fsync);
 const renameFile = promisify(rename);
-const unlinkFile = promisify(unlink);
 
-interface PartialFileOptions {
-  readonly path: string;
-  readonly expected: Digest | undefined;
-  /** The final path of an object, in a folder that exists. */
-  readonly target: (digest: Digest) => string;
-  /** The folder whose entry for the target must be durable. */
-  readonly folder: (digest: Digest) => string;
-  readonly published: (object: StoredObject) => void;
+const OPEN_FLAGS = constants.O_RDWR | constants.O_CREAT;
+/** Read at a time to hash what an earlier fill left. */
+const REHASH_BYTES = 1024 * 1024;
+
+/** A file that is hashed as it grows. */
+export interface PartialFile {
+  readonly length: number;
+  append(chunk: Uint8Array): Promise<void>;
+  read(buffer: Buffer, position: number): number;
+  /** The digest of the bytes so far; ends the hash. */
+  verify(): Digest;
+  /** Makes the bytes durable under another path. */
+  moveTo(target: string): Promise<void>;
+  close(): void;
 }
 
-/** Begins a file that is hashed as it grows and gets its name only when it is whole. */
-export async function createPartialFile(options: PartialFileOptions): Promise<PartialObject> {
-  const { path, expected } = options;
-  const file = await openFile(path, 'w+', 0o644);
+/**
+ * Opens a partial file, the bytes that it holds already hashed anew.
+ * @throws `STORE_UNAVAILABLE`, as all its functions do where the disk fails.
+ */
+export async function openPartialFile(path: string, expected: Digest | undefined): Promise<PartialFile> {
+  const file = await openForWriting(path).catch((cause: unknown) => {
+    throw diskFault(cause, 'opening a partial object');
+  });
   const digester = createDigester(expected === undefined ? 'sha256' : digestAlgorithm(expected));
+  let verified: Digest | undefined;
   let length = 0;
-
-  const writeAt = (chunk: Uint8Array, position: number): Promise<number> =>
-    new Promise((resolve, reject) => {
-      write(file, chunk, 0, chunk.length, position, (error, written) =>
-        error === null ? resolve(written) : reject(error),
-      );
-    });
-
+  for (let left = await sizeOf(file); left > 0;) {
+    const bytes = await readAt(file, length);
+    if (bytes.length === 0) break;
+    digester.update(bytes);
+    length += bytes.length;
+    left -= bytes.length;
+  }
   return {
     get length() {
       return length;
     },
     async append(chunk) {
       digester.update(chunk);
-      // a write may be cut short, by a full disk first of all
-      for (let rest = chunk, at = length; rest.length > 0;) {
-        const written = await writeAt(rest, at);
-        rest = rest.subarray(written);
-        at += written;
+      try {
+        await writeAt(file, chunk, length);
+      } catch (cause) {
+        throw diskFault(cause, 'writing a partial object');
       }
       length += chunk.length;
     },
-    read: (buffer, position) =>
-      readSync(file, buffer, 0, Math.min(buffer.length, length - position), position),
-    async publish(mediaType) {
-      const digest = digester.digest();
-      if (expected !== undefined && digest !== expected) {
-        await unlinkFile(path);
+    read(buffer, position) {
+      try {
+        return readSync(file, buffer, 0, Math.min(buffer.length, length - position), position);
+      } catch (cause) {
+        throw diskFault(cause, 'reading a partial object');
+      }
+    },
+    verify() {
+      verified ??= digester.digest();
+      if (expected !== undefined && verified !== expected) {
         throw new BreakwaterError(
           'DIGEST_MISMATCH',
-          `expected ${expected}, received ${digest} (${length} bytes)`,
+          `expected ${expected}, received ${verified} (${length} bytes)`,
         );
       }
-      await syncFile(file);
-      await renameFile(path, options.target(digest));
-      await syncFolder(options.folder(digest));
-      const object: StoredObject = { digest, size: length, mediaType };
-      options.published(object);
-      return object;
+      return verified;
     },
-    discard: () => unlinkFile(path),
-    release: () => close(file, () => undefined),
+    async moveTo(target) {
+      try {
+        await syncFile(file);
+        await renameFile(path, target);
+        await syncFolder(dirname(target));
+      } catch (cause) {
+        throw diskFault(cause, 'publishing an object');
+      }
+    },
+    close: () => close(file, () => undefined),
   };
+}
+
+async function sizeOf(file: number): Promise<number> {
+  return (await statFile(file)).size;
+}
+
+/** Opens for reading and writing, whatever is there kept; a folder that vanished is made again. */
+async function openForWriting(path: string): Promise<number> {
+  try {
+    return await openFile(path, OPEN_FLAGS, 0o644);
+  } catch (error) {
+    if (!isMissing(error)) throw error;
+    mkdirSync(dirname(path), { recursive: true });
+    return openFile(path, OPEN_FLAGS, 0o644);
+  }
+}
+
+/** A write may be cut short, by a full disk first of all. */
+async function writeAt(file: number, chunk: Uint8Array, position: number): Promise<void> {
+  for (let written = 0; written < chunk.length;) {
+    written += await new Promise<number>((resolve, reject) => {
+      write(file, chunk, written, chunk.length - written, position + written, (error, count) => {
+        if (error === null) resolve(count);
+        else reject(error);
+      });
+    });
+  }
+}
+
+function readAt(file: number, position: number): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    read(file, Buffer.allocUnsafe(REHASH_BYTES), 0, REHASH_BYTES, position, (error, length, buffer) => {
+      if (error === null) resolve(buffer.subarray(0, length));
+      else reject(diskFault(error, 'reading a partial object'));
+    });
+  });
 }
 
 async function syncFolder(path: string): Promise<void> {

@@ -1,0 +1,47 @@
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+
+export interface Flags {
+  /** Names of scenarios, or beginnings of them; empty for all. */
+  readonly only: readonly string[];
+  readonly runs: number;
+  /** Bytes of the large blob. */
+  readonly size: number;
+  /** The program that is measured. */
+  readonly main: string;
+  /** Flags of node for it. */
+  readonly nodeFlags: readonly string[];
+}
+
+export const USAGE = `npm run bench -- [--only NAME]... [--runs N] [--size MiB] [--main FILE] [--node-flag FLAG]...
+  --only NAME       scenarios whose name begins so; again for more
+  --runs N          measured runs of each, their median counts (5)
+  --size MiB        size of the large blob (200)
+  --main FILE       measure another copy of src/main.ts
+  --node-flag FLAG  start the proxy's node with it, e.g. --node-flag=--cpu-prof`;
+
+/** @throws where a flag is not known or not a number. */
+export function parseFlags(argv: readonly string[]): Flags {
+  const { values } = parseArgs({
+    args: [...argv],
+    options: {
+      only: { type: 'string', multiple: true, default: [] },
+      runs: { type: 'string', default: '5' },
+      size: { type: 'string', default: '200' },
+      main: { type: 'string', default: join(import.meta.dirname, '../src/main.ts') },
+      'node-flag': { type: 'string', multiple: true, default: [] },
+    },
+  });
+  return {
+    only: values.only,
+    runs: count('runs', values.runs),
+    size: count('size', values.size) * 1024 * 1024,
+    main: values.main,
+    nodeFlags: values['node-flag'],
+  };
+}
+
+function count(name: string, text: string): number {
+  if (!/^[1-9]\d{0,5}$/.test(text)) throw new Error(`--${name} must be a positive number, not ${text}`);
+  return Number(text);
+}

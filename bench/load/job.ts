@@ -1,0 +1,27 @@
+import type { Target } from './connection.ts';
+
+/** Clients that do the same over and over. */
+export interface Group {
+  readonly path: string;
+  readonly clients: number;
+  /** Of each client; undefined: until the groups that have an end are done. */
+  readonly requests?: number;
+  /** One connection a client, or a new one a request. */
+  readonly kept: boolean;
+}
+
+/** What one run of the load generator does. */
+export interface Job {
+  readonly target: Target;
+  readonly groups: readonly Group[];
+}
+
+export interface GroupResult {
+  readonly requests: number;
+  readonly bytes: number;
+  readonly seconds: number;
+  /** Milliseconds from the request, or the connection's begin, to the last byte. */
+  readonly p50: number;
+  readonly p99: number;
+  readonly max: number;
+}

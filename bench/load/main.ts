@@ -1,0 +1,49 @@
+import { percentile } from '../stats.ts';
+import { open, type Target } from './connection.ts';
+import type { Group, GroupResult, Job } from './job.ts';
+
+/** The load generator: one job as JSON on the command line, its results as JSON on stdout. */
+const job = JSON.parse(process.argv[2] ?? '') as Job;
+let ended = false;
+
+const running = job.groups.map((group) => ({ group, result: runGroup(job.target, group) }));
+await Promise.all(running.filter(({ group }) => group.requests !== undefined).map(({ result }) => result));
+ended = true;
+const results = await Promise.all(running.map(({ result }) => result));
+process.stdout.write(JSON.stringify(results));
+process.exit(0);
+
+async function runGroup(target: Target, group: Group): Promise<GroupResult> {
+  const latencies: number[] = [];
+  let bytes = 0;
+  const begun = performance.now();
+  const note = (since: number, length: number): void => {
+    latencies.push(performance.now() - since);
+    bytes += length;
+  };
+
+  async function client(): Promise<void> {
+    const kept = group.kept ? await open(target) : undefined;
+    const limit = group.requests ?? Infinity;
+    for (let done = 0; done < limit && !ended; done += 1) {
+      const since = performance.now();
+      const connection = kept ?? (await open(target));
+      const { length } = await connection.get(group.path);
+      note(since, length);
+      if (kept === undefined) connection.close();
+    }
+    kept?.close();
+  }
+
+  await Promise.all(Array.from({ length: group.clients }, client));
+  const seconds = (performance.now() - begun) / 1000;
+  latencies.sort((a, b) => a - b);
+  return {
+    requests: latencies.length,
+    bytes,
+    seconds,
+    p50: percentile(latencies, 0.5),
+    p99: percentile(latencies, 0.99),
+    max: percentile(latencies, 1),
+  };
+}

@@ -1,0 +1,94 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { makeContents } from './content.ts';
+import { parseFlags, USAGE, type Flags } from './flags.ts';
+import { runLoad } from './load/run-load.ts';
+import { verify } from './load/verify.ts';
+import { describeMachine, describeVersions, pinning } from './machine.ts';
+import { resetPeak, usageOf } from './process-usage.ts';
+import { startRegistry } from './registry.ts';
+import { SCENARIOS } from './scenarios/all.ts';
+import type { Bench, Figures, Scenario } from './scenarios/scenario.ts';
+import { startBreakwater } from './servers/breakwater.ts';
+import { ensureNginx, startNginx } from './servers/nginx.ts';
+import type { MeasuredServer } from './servers/server.ts';
+import { table, type Runs } from './table.ts';
+
+const say = (text: string): void => void process.stderr.write(`${text}\n`);
+
+try {
+  process.stdout.write(await bench(parseFlags(process.argv.slice(2))));
+} catch (error) {
+  say(`bench: ${error instanceof Error ? error.message : String(error)}\n\n${USAGE}`);
+  process.exitCode = 1;
+}
+
+/** Runs the scenarios, server against server; gives the table. */
+async function bench(flags: Flags): Promise<string> {
+  const scenarios = SCENARIOS.filter(
+    ({ name }) => flags.only.length === 0 || flags.only.some((start) => name.startsWith(start)),
+  );
+  if (scenarios.length === 0)
+    throw new Error(`no such scenario; there are ${SCENARIOS.map(({ name }) => name).join(', ')}`);
+  const nginxVersion = ensureNginx(say);
+  const folder = mkdtempSync(join(tmpdir(), 'breakwater-bench-'));
+  const root = join(folder, 'www');
+  const pins = pinning();
+  const contents = makeContents(root, flags.size);
+  const registry = await startRegistry(Object.values(contents));
+  const servers: MeasuredServer[] = [];
+  try {
+    servers.push(await startBreakwater(folder, registry.port, flags, pins));
+    servers.push(await startNginx(folder, root, registry.port, pins));
+    for (const server of servers) {
+      for (const content of Object.values(contents)) await verify(server.target, content);
+    }
+    const asked = registry.requests();
+    const tools: Bench = {
+      contents,
+      async load(server, groups) {
+        const pids = server.pids();
+        resetPeak(pids);
+        const { cpu } = usageOf(pids);
+        const results = await runLoad({ target: server.target, groups }, pins);
+        const after = usageOf(pids);
+        return { groups: results, cpu: after.cpu - cpu, rss: after.rss, peak: after.peak };
+      },
+    };
+    const runs: Runs[] = [];
+    for (const scenario of scenarios) runs.push(await interleaved(scenario, tools, servers, flags.runs));
+    if (registry.requests() !== asked) throw new Error('a cache asked upstream while it was measured');
+    return [
+      `${describeMachine()}; ${describeVersions(nginxVersion)}; ${new Date().toISOString().slice(0, 10)}.`,
+      `Medians of ${flags.runs} runs in turn, ${flags.size / 2 ** 20} MiB blob, TLS 1.3 AES-128-GCM, EC P-256; ${pins.text}.`,
+      'nginx: one worker, static files for blobs and `proxy_cache` for manifests, no CONNECT before TLS.',
+      '',
+      table(runs),
+      '',
+    ].join('\n');
+  } finally {
+    for (const server of servers) await server.stop();
+    registry.close();
+    rmSync(folder, { recursive: true });
+  }
+}
+
+/** Runs a scenario against each server in turn, after one round that does not count. */
+async function interleaved(
+  scenario: Scenario,
+  tools: Bench,
+  servers: readonly MeasuredServer[],
+  count: number,
+): Promise<Runs> {
+  const figures: Record<MeasuredServer['name'], Figures[]> = { breakwater: [], nginx: [] };
+  for (let run = 0; run <= count; run += 1) {
+    for (const server of servers) {
+      const measured = await scenario.run(tools, server);
+      if (run === 0) continue;
+      figures[server.name].push(measured);
+      say(`${scenario.name} ${run}/${count} ${server.name}: ${JSON.stringify(measured)}`);
+    }
+  }
+  return { scenario, ...figures };
+}

@@ -1,0 +1,119 @@
+import { asBreakwaterError, BreakwaterError } from '../registry/errors.ts';
+import type { FillSource } from '../store/fill.ts';
+import type { ByteSource } from '../store/store.ts';
+import { createDirectSource, type DirectSource } from './direct-source.ts';
+
+export interface ClientSourceOptions {
+  /** Where the bytes come from as long as all goes well. */
+  readonly first: ByteSource;
+  /** The object as upstream gives it to this client. */
+  readonly upstream: FillSource;
+  /** A stretch of the object as upstream gives it; undefined where it has no ranges. */
+  readonly stretch: (start: number, end: number) => Promise<FillSource | undefined>;
+  /** True where waiting for the fill to reach `position` would take long. */
+  readonly isFarAhead: (position: number) => boolean;
+  /** A new source for a client that has seen no byte; undefined where its size is another. */
+  readonly again: () => Promise<ByteSource | undefined>;
+  readonly stallTimeout: number;
+}
+
+/** What is fetched at a time for a client that reads far ahead of the fill. */
+const STRETCH = 16 * 1024 * 1024;
+
+/**
+ * One client's view of an object: from the cache, and past its faults. A range far ahead of the fill comes
+ * straight from upstream until the fill has caught up; a store that fails is left for upstream where it stood;
+ * a fill that fails before the first byte is tried once more.
+ */
+export function createClientSource(options: ClientSourceOptions): ByteSource {
+  let source = options.first;
+  let direct: DirectSource | undefined;
+  /** Where a stretch ends and the fill is looked at again; Infinity once the store has failed. */
+  let directUntil = 0;
+  let hasRanges = true;
+  let untouched = true;
+
+  async function readDirect(from: DirectSource, buffer: Buffer, position: number): Promise<number> {
+    const left = directUntil - position;
+    const length = await from.read(left < buffer.length ? buffer.subarray(0, left) : buffer);
+    if (length === 0 && source.size !== undefined && position < source.size) {
+      throw new BreakwaterError('UPSTREAM_RESET', `upstream ended after ${position} bytes`);
+    }
+    return length;
+  }
+
+  async function readAhead(buffer: Buffer, position: number): Promise<number> {
+    const end = Math.min(position + STRETCH, source.size ?? Infinity);
+    const stretch = await options.stretch(position, end);
+    if (stretch === undefined) {
+      hasRanges = false;
+      return readCached(buffer, position);
+    }
+    direct?.close();
+    direct = createDirectSource(stretch, position, end, options.stallTimeout);
+    directUntil = end;
+    return readDirect(direct, buffer, position);
+  }
+
+  async function recover(thrown: unknown, buffer: Buffer, position: number): Promise<number> {
+    const error = asBreakwaterError(thrown);
+    if (error.code === 'STORE_UNAVAILABLE') {
+      direct = createDirectSource(options.upstream, position, source.size, options.stallTimeout);
+      directUntil = Infinity;
+      return readDirect(direct, buffer, position);
+    }
+    if (!untouched || !error.retryable) throw error;
+    untouched = false;
+    const other = await options.again();
+    if (other === undefined) throw error;
+    source.close();
+    source = other;
+    return readCached(buffer, position);
+  }
+
+  function readCached(buffer: Buffer, position: number): number | Promise<number> {
+    try {
+      const reading = source.read(buffer, position);
+      if (typeof reading !== 'number') {
+        return reading.then(
+          (length) => checked(length, buffer, position),
+          (error: unknown) => recover(error, buffer, position),
+        );
+      }
+      return checked(reading, buffer, position);
+    } catch (error) {
+      return recover(error, buffer, position);
+    }
+  }
+
+  /** A stored object that ends too early is damaged. */
+  function checked(length: number, buffer: Buffer, position: number): number | Promise<number> {
+    if (length > 0 || source.size === undefined || position >= source.size) {
+      untouched &&= length === 0;
+      return length;
+    }
+    return recover(
+      new BreakwaterError('STORE_UNAVAILABLE', 'the stored object is too short'),
+      buffer,
+      position,
+    );
+  }
+
+  return {
+    get size() {
+      return source.size;
+    },
+    get growing() {
+      return source.growing;
+    },
+    read(buffer, position) {
+      if (direct !== undefined && position < directUntil) return readDirect(direct, buffer, position);
+      if (hasRanges && source.growing && options.isFarAhead(position)) return readAhead(buffer, position);
+      return readCached(buffer, position);
+    },
+    close() {
+      direct?.close();
+      source.close();
+    },
+  };
+}
