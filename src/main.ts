@@ -18,10 +18,13 @@ import { createPulls } from './pulls/pulls.ts';
 import { createDiskStore } from './store/disk/disk-store.ts';
 import { openLayout } from './store/disk/layout.ts';
 import { createFills } from './store/fills.ts';
+import { createStoreHealth } from './store/health.ts';
+import { startInactiveSweep } from './store/inactive.ts';
 import { openIndex } from './store/index/database.ts';
 import { createLinkTable } from './store/index/link-table.ts';
 import { createObjectTable } from './store/index/object-table.ts';
 import { createTagTable } from './store/index/tag-table.ts';
+import type { OnFault } from './store/index/writer.ts';
 import { createS3Fifo } from './store/s3-fifo.ts';
 import { createCredentials } from './upstream/credentials.ts';
 import { createIssuedTokens } from './upstream/issued-tokens.ts';
@@ -55,20 +58,25 @@ async function serve(config: Config): Promise<number> {
 
   const layout = openLayout(config.cacheDir);
   const index = openIndex(layout.index);
+  const health = createStoreHealth(log);
+  const onFault: OnFault = (error, doing) => health.fault(error, doing);
+  const objects = createObjectTable(index, onFault);
   const store = createDiskStore({
     layout,
-    objects: createObjectTable(index),
+    objects,
     eviction: createS3Fifo(),
     maxSize: config.cacheMaxSize,
     minFree: config.cacheMinFree,
     now,
-    onFault: (error, doing) => log.error({ err: error }, doing),
+    onFault,
   });
   const fills = createFills({
     store,
     stallTimeout: config.proxyReadTimeout,
     abandoned: config.fillAbandoned,
+    health,
   });
+  const stopSweep = startInactiveSweep(store, objects, config.cacheInactive, now, onFault);
 
   const transport = createTransport({
     certificates: trustedCertificates(config.extraCaFile),
@@ -86,8 +94,8 @@ async function serve(config: Config): Promise<number> {
     config,
     store,
     fills,
-    links: createLinkTable(index),
-    tags: createTagTable(index),
+    links: createLinkTable(index, onFault),
+    tags: createTagTable(index, onFault),
     upstream,
     credentials,
     issued,
@@ -114,6 +122,7 @@ async function serve(config: Config): Promise<number> {
   const whole = await drain.end(config.shutdownTimeout);
   if (!whole) log.warn('connections were cut, as they did not end in time');
   await transport.close();
+  stopSweep();
   await fills.idle();
   await store.close();
   index.close();

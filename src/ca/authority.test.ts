@@ -1,5 +1,5 @@
 import { X509Certificate, createPrivateKey } from 'node:crypto';
-import { chmod, mkdir, readFile, readdir, stat, writeFile } from 'node:fs/promises';
+import { chmod, chown, mkdir, readFile, readdir, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { loadAuthority } from './authority.ts';
@@ -401,8 +401,10 @@ describe('an authority that cannot be used is refused', () => {
     );
   });
 
-  it.skipIf(process.getuid?.() === 0)('where the folder may not be read or written', async () => {
+  it('where the folder may not be read or written', async () => {
     await using folder = await temporaryFolder();
+    await chown(folder.path, UNPRIVILEGED, UNPRIVILEGED);
+    using _ = unprivileged();
     await chmod(folder.path, 0o500);
     await expect(loadAuthority({ directory: folder.path })).rejects.toEqual(
       refusal(/cannot be written: permission denied/, /right to write/),
@@ -414,3 +416,12 @@ describe('an authority that cannot be used is refused', () => {
     await chmod(folder.path, 0o700);
   });
 });
+
+const UNPRIVILEGED = process.getuid?.() === 0 ? 65_534 : (process.getuid?.() ?? 0);
+
+/** Root may read and write everything: what others see shows only to them. */
+function unprivileged(): Disposable {
+  const before = process.geteuid?.() ?? 0;
+  process.seteuid?.(UNPRIVILEGED);
+  return { [Symbol.dispose]: () => process.seteuid?.(before) };
+}

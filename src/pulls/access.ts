@@ -4,7 +4,6 @@ import type { LinkTable } from '../store/index/link-table.ts';
 import type { RepositoryName } from '../registry/name.ts';
 import type { Visibility } from '../registry/visibility.ts';
 import { createFlights } from '../upstream/flights.ts';
-import type { IssuedTokens } from '../upstream/issued-tokens.ts';
 import { identityKey } from '../upstream/identity.ts';
 import { toRefusal } from '../upstream/refusal.ts';
 import { discard, type Upstream, type UpstreamAnswer } from '../upstream/upstream.ts';
@@ -13,8 +12,6 @@ import { upstreamHeaders } from './upstream-headers.ts';
 
 /** Decides whether a client may have what is in the cache; upstream's word counts, the cache only remembers it. */
 export interface Access {
-  /** One name for all identities that upstream treats alike, so that their questions can be one. */
-  classOf(exchange: Exchange): string;
   /** True where the link and the client's identity are known to go together. */
   isKnown(exchange: Exchange, repository: RepositoryName, digest: Digest): boolean;
   /** Records what upstream gave this client. */
@@ -26,12 +23,7 @@ export interface Access {
   ask(exchange: Exchange, repository: RepositoryName, digest: Digest, path: string): Promise<void>;
 }
 
-export function createAccess(
-  links: LinkTable,
-  acceptance: Acceptance,
-  issued: IssuedTokens,
-  upstream: Upstream,
-): Access {
+export function createAccess(links: LinkTable, acceptance: Acceptance, upstream: Upstream): Access {
   const flights = createFlights<Visibility>();
 
   const record: Access['record'] = ({ identity, registry }, repository, digest, visibility) => {
@@ -56,10 +48,6 @@ export function createAccess(
   }
 
   return {
-    classOf({ identity }) {
-      const visibility = identity.kind === 'client' ? issued.visibilityOf(identity.authorization) : 'own';
-      return visibility === 'own' ? identityKey(identity) : visibility;
-    },
     isKnown({ identity, registry }, repository, digest) {
       const visibility = links.find(registry.name, repository, digest);
       if (visibility === undefined) return false;

@@ -8,7 +8,7 @@ import type { LinkTable } from '../store/index/link-table.ts';
 import type { TagTable } from '../store/index/tag-table.ts';
 import type { Store } from '../store/store.ts';
 import type { Credentials } from '../upstream/credentials.ts';
-import type { Identity } from '../upstream/identity.ts';
+import { PROXY_IDENTITY, type Identity } from '../upstream/identity.ts';
 import type { IssuedTokens } from '../upstream/issued-tokens.ts';
 import type { Upstream } from '../upstream/upstream.ts';
 import { createAccess } from './access.ts';
@@ -52,7 +52,7 @@ const ACCEPTANCE_LEASH = 60_000;
 /** The use cases, wired; the route of an exchange decides which one answers it. */
 export function createPulls(parts: PullParts): Pulls {
   const { config, store, fills, links, tags, upstream, credentials, issued, now } = parts;
-  const access = createAccess(links, createAcceptance(ACCEPTANCE_LEASH), issued, upstream);
+  const access = createAccess(links, createAcceptance(ACCEPTANCE_LEASH), upstream);
   const objects = createObjects({ store, fills, access, upstream, stallTimeout: config.proxyReadTimeout });
   const send = createSendObject(createBuffers(), config.sendTimeout);
   const passThrough = createPassThrough(upstream);
@@ -68,6 +68,7 @@ export function createPulls(parts: PullParts): Pulls {
     createTagCheck(tagParts),
     createTagFetch(tagParts),
     pullManifest,
+    passThrough,
     now,
   );
 
@@ -116,9 +117,20 @@ export function createPulls(parts: PullParts): Pulls {
       }
     };
   return {
-    serve: guarded(async (exchange) => route(exchange)),
+    serve: guarded(async (exchange) =>
+      route({ ...exchange, identity: identityFor(exchange.identity, issued) }),
+    ),
     forward: guarded((exchange) => passThrough({ ...exchange, identity: asSent(exchange) })),
   };
+}
+
+/**
+ * A token that was issued without a client's own credentials opens nothing that the proxy cannot open itself;
+ * asked in the proxy's name, the questions of many clients are one, and no token expires on the way.
+ */
+function identityFor(identity: Identity, issued: IssuedTokens): Identity {
+  const borrowed = identity.kind === 'client' && issued.visibilityOf(identity.authorization) !== 'own';
+  return borrowed ? PROXY_IDENTITY : identity;
 }
 
 /** To a host that is no registry a request goes as it came: no credential is added, no challenge answered. */

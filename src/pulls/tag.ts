@@ -5,9 +5,11 @@ import { asBreakwaterError, BreakwaterError } from '../registry/errors.ts';
 import type { RepositoryName, Tag } from '../registry/name.ts';
 import type { TagKey, TagRecord, TagTable } from '../store/index/tag-table.ts';
 import { createFlights } from '../upstream/flights.ts';
+import { identityKey } from '../upstream/identity.ts';
 import type { Access } from './access.ts';
 import type { Exchange } from './exchange.ts';
 import type { PullManifest } from './manifest.ts';
+import type { PassThrough } from './pass-through.ts';
 import { sendObjectHead } from './send-object.ts';
 import type { TagCheck, TagFetch } from './tag-check.ts';
 
@@ -30,6 +32,7 @@ export function createPullTag(
   check: TagCheck,
   fetch: TagFetch,
   pullManifest: PullManifest,
+  passThrough: PassThrough,
   now: () => number,
 ): PullTag {
   const flights = createFlights<Resolved>();
@@ -67,11 +70,13 @@ export function createPullTag(
     if (known !== undefined && mayHave && now() - known.checkedAt < lifetime) {
       resolved = { record: known, status: 'HIT' };
     } else {
-      const flight = `${access.classOf(exchange)} ${request.method ?? ''} ${registry.name} ${repository} ${tag} ${key.variant}`;
+      const flight = `${identityKey(exchange.identity)} ${request.method ?? ''} ${registry.name} ${repository} ${tag} ${key.variant}`;
       try {
         resolved = await flights.share(flight, () => resolve(exchange, key, known));
       } catch (thrown) {
-        if (known === undefined || !mayHave || !isOutage(asBreakwaterError(thrown))) throw thrown;
+        const error = asBreakwaterError(thrown);
+        if (error.code === 'STORE_UNAVAILABLE') return passThrough(exchange);
+        if (known === undefined || !mayHave || !isOutage(error)) throw thrown;
         resolved = { record: known, status: 'STALE' };
       }
     }

@@ -1,6 +1,8 @@
 import type { Digest } from '../registry/digest.ts';
+import { BreakwaterError } from '../registry/errors.ts';
 import type { RepositoryName } from '../registry/name.ts';
 import { startFill, type Fill, type FillSource } from './fill.ts';
+import type { StoreHealth } from './health.ts';
 import type { Store } from './store.ts';
 
 /** Whose request began a fill; for others of the same repository it is worth waiting for its answer. */
@@ -30,9 +32,10 @@ export interface FillsOptions {
   /** Milliseconds without a byte from upstream before a body counts as broken. */
   readonly stallTimeout: number;
   readonly abandoned: 'finish' | 'keep';
+  readonly health: StoreHealth;
 }
 
-export function createFills({ store, stallTimeout, abandoned }: FillsOptions): Fills {
+export function createFills({ store, stallTimeout, abandoned, health }: FillsOptions): Fills {
   const running = new Map<Digest, RunningFill>();
   const all = new Set<Fill>();
 
@@ -45,7 +48,17 @@ export function createFills({ store, stallTimeout, abandoned }: FillsOptions): F
       // another one may have begun since this one failed
       if (digest !== undefined && running.get(digest)?.fill === fill) running.delete(digest);
     };
-    fill.done.then(end, end);
+    fill.done.then(
+      () => {
+        end();
+        health.recovered();
+      },
+      (error: unknown) => {
+        end();
+        // an object that is too large for the cache is no fault of the disk
+        if (isDiskFault(error)) health.fault(error, 'storing an object');
+      },
+    );
     return fill;
   }
 
@@ -61,4 +74,8 @@ export function createFills({ store, stallTimeout, abandoned }: FillsOptions): F
       await Promise.allSettled([...all].map((fill) => fill.done));
     },
   };
+}
+
+function isDiskFault(error: unknown): boolean {
+  return error instanceof BreakwaterError && error.code === 'STORE_UNAVAILABLE' && error.cause !== undefined;
 }

@@ -1,14 +1,18 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { EventEmitter, on, once } from 'node:events';
-import { readFileSync } from 'node:fs';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { existsSync, readFileSync } from 'node:fs';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { ScriptedServer } from './scripted-server.ts';
 import { upstreamCa } from './test-tls.ts';
 
 const MAIN = join(import.meta.dirname, '../../src/main.ts');
+
+/** The file system has no reliable news, so it is asked this often. */
+const POLL_MS = 5;
 
 /** One line of the access log: every value is a string. */
 export type LogLine = Readonly<Record<string, string>>;
@@ -32,6 +36,10 @@ export interface ProxyProcess extends AsyncDisposable {
   line(test: (line: LogLine) => boolean): Promise<LogLine>;
   /** All it wrote to stderr. */
   readonly stderr: string;
+  /** Settles when an object is whole, verified and has its name in the cache. */
+  stored(object: { readonly digest: string }): Promise<void>;
+  /** Names of the files below a folder of the cache. */
+  files(folder: 'blobs' | 'partial'): Promise<string[]>;
   /** Bytes of memory it has now, and had at most. */
   rss(): { readonly now: number; readonly peak: number };
   /** Ends it as a supervisor does; gives its exit code. */
@@ -126,6 +134,14 @@ export async function startProxy(options: ProxyOptions): Promise<ProxyProcess> {
       if (found === undefined) throw new Error('the access log ended');
       given.add(found);
       return found;
+    },
+    async stored({ digest }) {
+      const path = join(cacheDir, 'blobs', ...digest.split(':'));
+      while (!existsSync(path)) await delay(POLL_MS);
+    },
+    async files(folder) {
+      const entries = await readdir(join(cacheDir, folder), { recursive: true, withFileTypes: true });
+      return entries.filter((entry) => entry.isFile()).map(({ name }) => name);
     },
     rss() {
       const status = readFileSync(`/proc/${child.pid}/status`, 'utf8');

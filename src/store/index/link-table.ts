@@ -2,6 +2,7 @@ import type { DatabaseSync } from 'node:sqlite';
 import type { Digest } from '../../registry/digest.ts';
 import type { RepositoryName } from '../../registry/name.ts';
 import { isWider, VISIBILITIES, type Visibility } from '../../registry/visibility.ts';
+import { createWriter, type OnFault } from './writer.ts';
 
 /** Which repository of which registry is known to serve which digest, and to whom. */
 export interface LinkTable {
@@ -11,14 +12,20 @@ export interface LinkTable {
   delete(registry: string, repository: RepositoryName, digest: Digest): void;
 }
 
-export function createLinkTable(database: DatabaseSync): LinkTable {
+export function createLinkTable(database: DatabaseSync, onFault: OnFault): LinkTable {
   const get = database.prepare(
     'SELECT visibility FROM links WHERE registry = ? AND repository = ? AND digest = ?',
   );
-  const put = database.prepare(
-    'INSERT OR REPLACE INTO links (registry, repository, digest, visibility) VALUES (?, ?, ?, ?)',
+  const put = createWriter(
+    database.prepare(
+      'INSERT OR REPLACE INTO links (registry, repository, digest, visibility) VALUES (?, ?, ?, ?)',
+    ),
+    onFault,
   );
-  const remove = database.prepare('DELETE FROM links WHERE registry = ? AND repository = ? AND digest = ?');
+  const remove = createWriter(
+    database.prepare('DELETE FROM links WHERE registry = ? AND repository = ? AND digest = ?'),
+    onFault,
+  );
   const find: LinkTable['find'] = (registry, repository, digest) => {
     const visibility = get.get(registry, repository, digest)?.['visibility'];
     return VISIBILITIES.find((known) => known === visibility);
@@ -28,8 +35,8 @@ export function createLinkTable(database: DatabaseSync): LinkTable {
     put(registry, repository, digest, visibility) {
       const known = find(registry, repository, digest);
       if (known !== undefined && !isWider(visibility, known)) return;
-      put.run(registry, repository, digest, visibility);
+      put(registry, repository, digest, visibility);
     },
-    delete: (registry, repository, digest) => void remove.run(registry, repository, digest),
+    delete: (registry, repository, digest) => remove(registry, repository, digest),
   };
 }

@@ -1,6 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite';
 import { isDigest, type Digest } from '../../registry/digest.ts';
 import type { StoredObject } from '../store.ts';
+import { createWriter, type OnFault } from './writer.ts';
 
 /** A row of the index: an object that is on the disk. */
 export interface ObjectRow extends StoredObject {
@@ -15,26 +16,41 @@ export interface ObjectTable {
   delete(digest: Digest): void;
   /** Records the last use of many objects in one transaction. */
   used(times: ReadonlyMap<Digest, number>): void;
+  /** Up to `limit` objects that nobody asked for since `time`. */
+  unusedSince(time: number, limit: number): readonly Digest[];
   /** All rows, the longest unused first. */
   all(): Iterable<ObjectRow>;
 }
 
-export function createObjectTable(database: DatabaseSync): ObjectTable {
+export function createObjectTable(database: DatabaseSync, onFault: OnFault): ObjectTable {
   const get = database.prepare('SELECT digest, size, media_type, used_at FROM objects WHERE digest = ?');
-  const put = database.prepare(
-    'INSERT OR REPLACE INTO objects (digest, size, media_type, used_at) VALUES (?, ?, ?, ?)',
+  const put = createWriter(
+    database.prepare(
+      'INSERT OR REPLACE INTO objects (digest, size, media_type, used_at) VALUES (?, ?, ?, ?)',
+    ),
+    onFault,
   );
-  const remove = database.prepare('DELETE FROM objects WHERE digest = ?');
+  const remove = createWriter(database.prepare('DELETE FROM objects WHERE digest = ?'), onFault);
   const used = database.prepare('UPDATE objects SET used_at = ? WHERE digest = ?');
+  const unused = database.prepare('SELECT digest FROM objects WHERE used_at < ? ORDER BY used_at LIMIT ?');
   const all = database.prepare('SELECT digest, size, media_type, used_at FROM objects ORDER BY used_at');
   return {
     get: (digest) => toRow(get.get(digest)),
-    put: (row) => void put.run(row.digest, row.size, row.mediaType ?? null, row.usedAt),
-    delete: (digest) => void remove.run(digest),
+    put: (row) => put(row.digest, row.size, row.mediaType ?? null, row.usedAt),
+    delete: (digest) => remove(digest),
     used(times) {
-      database.exec('BEGIN');
-      for (const [digest, time] of times) used.run(time, digest);
-      database.exec('COMMIT');
+      try {
+        database.exec('BEGIN');
+        for (const [digest, time] of times) used.run(time, digest);
+        database.exec('COMMIT');
+      } catch (error) {
+        if (database.isTransaction) database.exec('ROLLBACK');
+        onFault(error, 'writing the index');
+      }
+    },
+    unusedSince(time, limit) {
+      const rows = unused.all(time, limit).map((row) => String(row['digest']));
+      return rows.filter((digest) => isDigest(digest));
     },
     *all() {
       for (const raw of all.iterate()) {

@@ -1,6 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite';
 import { isDigest, type Digest } from '../../registry/digest.ts';
 import type { RepositoryName, Tag } from '../../registry/name.ts';
+import { createWriter, type OnFault } from './writer.ts';
 
 /** A tag as one kind of client sees it: registries choose the manifest by `Accept`, which `variant` stands for. */
 export interface TagKey {
@@ -26,14 +27,20 @@ export interface TagTable {
   delete(key: Omit<TagKey, 'variant'>): void;
 }
 
-export function createTagTable(database: DatabaseSync): TagTable {
+export function createTagTable(database: DatabaseSync, onFault: OnFault): TagTable {
   const get = database.prepare(
     'SELECT digest, media_type, size, checked_at FROM tags WHERE registry = ? AND repository = ? AND tag = ? AND variant = ?',
   );
-  const put = database.prepare(
-    'INSERT OR REPLACE INTO tags (registry, repository, tag, variant, digest, media_type, size, checked_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)',
+  const put = createWriter(
+    database.prepare(
+      'INSERT OR REPLACE INTO tags (registry, repository, tag, variant, digest, media_type, size, checked_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)',
+    ),
+    onFault,
   );
-  const remove = database.prepare('DELETE FROM tags WHERE registry = ? AND repository = ? AND tag = ?');
+  const remove = createWriter(
+    database.prepare('DELETE FROM tags WHERE registry = ? AND repository = ? AND tag = ?'),
+    onFault,
+  );
   return {
     find({ registry, repository, tag, variant }) {
       const row = get.get(registry, repository, tag, variant);
@@ -47,8 +54,8 @@ export function createTagTable(database: DatabaseSync): TagTable {
       };
     },
     put({ registry, repository, tag, variant }, { digest, mediaType, size, checkedAt }) {
-      put.run(registry, repository, tag, variant, digest, mediaType, size, checkedAt);
+      put(registry, repository, tag, variant, digest, mediaType, size, checkedAt);
     },
-    delete: ({ registry, repository, tag }) => void remove.run(registry, repository, tag),
+    delete: ({ registry, repository, tag }) => remove(registry, repository, tag),
   };
 }
