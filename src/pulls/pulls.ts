@@ -57,7 +57,7 @@ export function createPulls(parts: PullParts): Pulls {
   const send = createSendObject(createBuffers(), config.sendTimeout);
   const passThrough = createPassThrough(upstream);
   const passToken = createPassToken(upstream, credentials, issued, passThrough);
-  const ping = createPing(upstream, credentials, parts.intercepts);
+  const ping = createPing(upstream, credentials, parts.intercepts, now);
   const pullBlob = createPullBlob(store, access, objects, send, passThrough);
   const pullManifest = createPullManifest(store, access, objects, send, passThrough);
   const tagParts = { store, fills, tags, access, upstream, now };

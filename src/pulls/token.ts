@@ -1,19 +1,34 @@
+import { LRUCache } from 'lru-cache';
+import type { Visibility } from '../registry/visibility.ts';
 import type { Credentials } from '../upstream/credentials.ts';
+import { createFlights } from '../upstream/flights.ts';
 import { identityOf } from '../upstream/identity.ts';
 import type { IssuedTokens } from '../upstream/issued-tokens.ts';
 import { parseTokenAnswer, readSmallBody } from '../upstream/token-answer.ts';
 import type { Upstream, UpstreamAnswer } from '../upstream/upstream.ts';
-import type { Visibility } from '../registry/visibility.ts';
 import type { Exchange } from './exchange.ts';
 import { askAsIs, type PassThrough } from './pass-through.ts';
 import { sendWhole } from './send-error.ts';
 
 export type PassToken = (exchange: Exchange) => Promise<void>;
 
+interface TokenReply {
+  readonly status: number;
+  readonly headers: Record<string, string | string[] | undefined>;
+  readonly body: Buffer;
+  /** Milliseconds that the token lives, where there is one. */
+  readonly lifetime: number | undefined;
+}
+
+const MAX_REPLIES = 10_000;
+/** A token is given to further clients for this share of its life, so that each has time to use it. */
+const SHARED_LIFE = 0.5;
+
 /**
  * Passes what clients ask of an intercepted host outside `/v2/`, its token service first of all: with the
  * configured credentials where the client brings none. A token that comes back is remembered, by its hash,
- * with whose it is, as it decides who may see what it opens.
+ * with whose it is, as it decides who may see what it opens. Clients without credentials that ask for the same
+ * token are one question to upstream.
  */
 export function createPassToken(
   upstream: Upstream,
@@ -21,38 +36,58 @@ export function createPassToken(
   issued: IssuedTokens,
   passThrough: PassThrough,
 ): PassToken {
-  return async (exchange) => {
-    const { request, registry, identity, outcome } = exchange;
-    const basic = credentials.basicFor(registry.name);
-    const injected = identity.kind === 'proxy' && request.method === 'GET' ? basic : undefined;
-    const asking: Exchange =
-      injected === undefined
-        ? { ...exchange, identity: identity.kind === 'proxy' ? { kind: 'nobody' } : identity }
-        : { ...exchange, identity: identityOf(injected) };
-    if (!isTokenRequest(exchange)) return passThrough(asking);
-    outcome.cacheStatus = 'BYPASS';
-    const answer = await askAsIs(upstream, asking);
+  const flights = createFlights<TokenReply>();
+  const replies = new LRUCache<string, TokenReply>({ max: MAX_REPLIES });
+
+  async function ask(exchange: Exchange, visibility: Visibility): Promise<TokenReply> {
+    const answer = await askAsIs(upstream, exchange);
     const body = await readSmallBody(answer.body, answer.host);
     const token = answer.status === 200 ? parseTokenAnswer(body) : undefined;
-    if (token !== undefined)
-      issued.remember(token.token, whose(exchange, injected !== undefined), token.lifetime);
-    sendWhole(exchange, answer.status, relayed(answer), body);
+    if (token !== undefined) issued.remember(token.token, visibility, token.lifetime);
+    return { status: answer.status, headers: relayed(answer), body, lifetime: token?.lifetime };
+  }
+
+  /** For clients that bring nothing of their own. */
+  async function askOnce(exchange: Exchange, visibility: Visibility): Promise<TokenReply> {
+    const key = `${exchange.registry.name} ${exchange.request.url ?? ''}`;
+    const known = replies.get(key);
+    if (known !== undefined) {
+      exchange.outcome.cacheStatus = 'HIT';
+      return known;
+    }
+    return flights.share(key, async () => {
+      const reply = await ask(exchange, visibility);
+      if (reply.lifetime !== undefined) replies.set(key, reply, { ttl: reply.lifetime * SHARED_LIFE });
+      return reply;
+    });
+  }
+
+  return async (exchange) => {
+    const { request, registry, identity, outcome } = exchange;
+    const anonymous = identity.kind === 'proxy' && request.method === 'GET';
+    const basic = anonymous ? credentials.basicFor(registry.name) : undefined;
+    const asking: Exchange = {
+      ...exchange,
+      identity:
+        basic !== undefined ? identityOf(basic) : identity.kind === 'proxy' ? { kind: 'nobody' } : identity,
+    };
+    if (!isTokenRequest(exchange)) return passThrough(asking);
+    outcome.cacheStatus = 'BYPASS';
+    const visibility = basic === undefined ? 'public' : 'shared';
+    const reply = anonymous ? await askOnce(asking, visibility) : await ask(asking, 'own');
+    sendWhole(exchange, reply.status, reply.headers, reply.body);
   };
 }
 
 /** distribution-spec's token services are asked for a service or scope; OAuth2 ones by a form. */
 function isTokenRequest({ request }: Exchange): boolean {
-  if (request.method === 'POST')
+  if (request.method === 'POST') {
     return request.headers['content-type']?.startsWith('application/x-www-form-urlencoded') ?? false;
+  }
   return request.method === 'GET' && /[?&](service|scope)=/.test(request.url ?? '');
 }
 
-function whose({ identity, request }: Exchange, injected: boolean): Visibility {
-  if (injected) return 'shared';
-  return identity.kind === 'proxy' && request.method === 'GET' ? 'public' : 'own';
-}
-
-function relayed({ headers }: UpstreamAnswer): Record<string, string | string[] | undefined> {
+function relayed({ headers }: UpstreamAnswer): TokenReply['headers'] {
   const { 'content-type': type, 'www-authenticate': challenge, 'retry-after': retry, date } = headers;
   return { 'content-type': type, 'www-authenticate': challenge, 'retry-after': retry, date };
 }

@@ -33,7 +33,7 @@ export interface ScriptedServer extends AsyncDisposable {
   on(match: RequestMatch, script: Script, times?: number): Rule;
   hold(match: RequestMatch, at: 'headers' | number, reply?: Reply): Hold;
   handle(handler: Handler): void;
-  /** Serves content at a path. */
+  /** Serves content at a path, whatever else would answer there. */
   serve(path: string, content: Content, headers?: Readonly<Record<string, string>>): void;
   /** Forgets rules and requests. */
   reset(): void;
@@ -85,7 +85,7 @@ export async function startScriptedServer({ tls = false }: ServerOptions = {}): 
     hold: (match, at, reply) => rules.hold(match, at, reply),
     handle: (handler) => void handlers.push(handler),
     serve(path, content, headers = {}) {
-      handlers.push((record) => {
+      handlers.unshift((record) => {
         if (record.path !== path) return undefined;
         return { status: 200, headers: { 'accept-ranges': 'bytes', ...headers }, content };
       });

@@ -29,8 +29,9 @@ interface Signed {
 export function createSignedUrls(cdn: ScriptedServer, options: SignedUrlOptions = {}): SignedUrls {
   const { lifetime = Infinity, uses = Infinity } = options;
   const signatures = new Map<string, Signed>();
+  const folder = `/signed/${randomUUID()}/`;
   cdn.handle(({ path, query }) => {
-    if (!path.startsWith('/signed/')) return undefined;
+    if (!path.startsWith(folder)) return undefined;
     const signature = new URLSearchParams(query).get('signature') ?? '';
     const signed = signatures.get(signature);
     if (signed === undefined || performance.now() > signed.until || signed.uses <= 0) {
@@ -46,7 +47,7 @@ export function createSignedUrls(cdn: ScriptedServer, options: SignedUrlOptions 
   const sign: SignedUrls['sign'] = (blob) => {
     const signature = randomUUID();
     signatures.set(signature, { blob, until: performance.now() + lifetime, uses });
-    return `${cdn.origin()}/signed/${blob.digest.slice(-12)}?signature=${signature}`;
+    return `${cdn.origin()}${folder}${blob.digest.slice(-12)}?signature=${signature}`;
   };
   return {
     sign,
