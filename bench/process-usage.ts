@@ -25,12 +25,12 @@ export function resetPeak(pids: readonly number[]): void {
   for (const pid of pids) writeFileSync(`/proc/${pid}/clear_refs`, '5');
 }
 
-/** Processes whose parent is `pid`. */
-export function childrenOf(pid: number): number[] {
+/** Processes whose parent is `pid` and whose title has `word` in it. */
+export function childrenOf(pid: number, word: string): number[] {
   return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
     .map(Number)
-    .filter((child) => parentOf(child) === pid);
+    .filter((child) => parentOf(child) === pid && read(`/proc/${child}/cmdline`)?.includes(word) === true);
 }
 
 /** Nanoseconds of each thread (schedstat), which adds up to utime + stime but is finer than its ticks. */

@@ -60,13 +60,14 @@ async function serve(config: Config): Promise<number> {
   const index = openIndex(layout.index);
   const health = createStoreHealth(log);
   const onFault: OnFault = (error, doing) => health.fault(error, doing);
-  const objects = createObjectTable(index, onFault);
+  const objects = createObjectTable(index.database, onFault);
   const store = createDiskStore({
     layout,
     objects,
     eviction: createS3Fifo(),
     maxSize: config.cacheMaxSize,
     minFree: config.cacheMinFree,
+    clean: index.clean,
     now,
     onFault,
   });
@@ -94,8 +95,8 @@ async function serve(config: Config): Promise<number> {
     config,
     store,
     fills,
-    links: createLinkTable(index, onFault),
-    tags: createTagTable(index, onFault),
+    links: createLinkTable(index.database, onFault),
+    tags: createTagTable(index.database, onFault),
     upstream,
     credentials,
     issued,

@@ -1,41 +1,95 @@
-import { afterEach, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { randomBlob, type Blob } from './upstream/content.ts';
 import { basic, basicGuard, type Users } from './upstream/guard.ts';
 import { ANY_MANIFEST, craftImage } from './upstream/image.ts';
 import { blobPath, cacheStatus, expectWhole, manifestPath } from './upstream/paths.ts';
 import type { RecordedRequest } from './upstream/recorded-request.ts';
-import { startScriptedServer } from './upstream/scripted-server.ts';
-import { startStage, type Stage, type StageOptions } from './upstream/stage.ts';
+import { createPullClient, type PullClient } from './upstream/pull-client.ts';
+import { startScriptedRegistry, type ScriptedRegistry } from './upstream/scripted-registry.ts';
+import type { ScriptedServer } from './upstream/scripted-server.ts';
+import { startProxy, type ProxyProcess } from './upstream/start-proxy.ts';
 import { createTokenService, type TokenService, type TokenServiceOptions } from './upstream/token-service.ts';
 
 const USERS: Users = { alice: 'secret', bob: 'other' };
 const ALICE = basic('alice', 'secret');
 const BOB = basic('bob', 'other');
 
-let closing = new AsyncDisposableStack();
-afterEach(async () => {
-  await closing.disposeAsync();
-  closing = new AsyncDisposableStack();
+interface Scene {
+  readonly registry: ScriptedRegistry;
+  readonly client: PullClient;
+  readonly proxy: ProxyProcess;
+}
+
+/** Registries by what the proxy holds for them; each test takes one of its own, all share the proxy. */
+interface Pools {
+  readonly none: ScriptedRegistry[];
+  readonly right: ScriptedRegistry[];
+  readonly wrong: ScriptedRegistry[];
+  readonly rightOverTls: ScriptedRegistry[];
+}
+
+const closing = new AsyncDisposableStack();
+let pools: Pools;
+let proxy: ProxyProcess;
+/** Token services: known to the proxy by its address, intercepted, and known to nobody. */
+let namedRealm: ScriptedServer;
+let interceptedRealm: ScriptedServer;
+let otherRealm: ScriptedServer;
+
+beforeAll(async () => {
+  const many = (count: number, tls = false): Promise<ScriptedRegistry[]> =>
+    Promise.all(Array.from({ length: count }, async () => closing.use(await startScriptedRegistry({ tls }))));
+  pools = {
+    none: await many(16),
+    right: await many(10),
+    wrong: await many(2),
+    rightOverTls: await many(1, true),
+  };
+  [namedRealm, interceptedRealm, otherRealm] = (await many(3)) as [
+    ScriptedServer,
+    ScriptedServer,
+    ScriptedServer,
+  ];
+  const held = [...pools.right, ...pools.rightOverTls, interceptedRealm].map(
+    ({ host }) => `${host}:alice:secret`,
+  );
+  proxy = closing.use(
+    await startProxy({
+      registries: [...Object.values(pools).flat(), interceptedRealm],
+      env: {
+        AUTH_REGISTRIES: [
+          ...held,
+          `127.0.0.1:${namedRealm.port}:alice:secret`,
+          ...pools.wrong.map(({ host }) => `${host}:alice:wrong`),
+        ].join(' '),
+      },
+    }),
+  );
 });
 
-async function stageOf(options: StageOptions): Promise<Stage> {
-  return closing.use(await startStage(options));
+afterEach(() => otherRealm.reset());
+
+afterAll(() => closing.disposeAsync());
+
+function sceneOf(pool: keyof Pools): Scene {
+  const registry = pools[pool].pop();
+  if (registry === undefined) throw new Error(`the pool ${pool} needs more registries`);
+  return { registry, proxy, client: clientOf(registry) };
+}
+
+function clientOf(server: ScriptedServer): PullClient {
+  return closing.use(createPullClient(proxy, server.host));
 }
 
 /** A registry with its own token service, at the same host and port. */
-async function bearerStage(
-  service: TokenServiceOptions,
-  credentials?: string,
-): Promise<[Stage, TokenService]> {
-  const stage = await stageOf(
-    credentials === undefined ? {} : { env: ({ host }) => ({ AUTH_REGISTRIES: `${host}:${credentials}` }) },
-  );
-  const tokens = createTokenService(stage.registry, service);
-  stage.registry.protect(tokens.guard);
-  return [stage, tokens];
+function bearerScene(service: TokenServiceOptions, pool: keyof Pools = 'none'): [Scene, TokenService] {
+  const scene = sceneOf(pool);
+  const tokens = createTokenService(scene.registry, service);
+  scene.registry.protect(tokens.guard);
+  return [scene, tokens];
 }
 
-function put({ registry }: Stage, repository: string, count = 1): Blob[] {
+function put({ registry }: Scene, repository: string, count = 1): Blob[] {
   const blobs = Array.from({ length: count }, (_, index) => randomBlob(`${repository} ${index}`, 20_000));
   registry.put({ repository, blobs });
   return blobs;
@@ -46,10 +100,10 @@ const authorizations = (requests: readonly RecordedRequest[]): (string | undefin
 
 describe('AUTH_REGISTRIES', () => {
   test('Basic: the challenge is answered, and not waited for the next time', async () => {
-    const stage = await stageOf({ env: ({ host }) => ({ AUTH_REGISTRIES: `${host}:alice:secret` }) });
-    const { registry, client } = stage;
+    const scene = sceneOf('right');
+    const { registry, client } = scene;
     registry.protect(basicGuard({ users: USERS }));
-    const [first, second] = put(stage, 'a/b', 2);
+    const [first, second] = put(scene, 'a/b', 2);
     expectWhole(await client.get(blobPath('a/b', first!)), first!);
     expect(authorizations(registry.requests.all)).toEqual([undefined, ALICE]);
     registry.requests.forget();
@@ -58,9 +112,9 @@ describe('AUTH_REGISTRIES', () => {
   });
 
   test('Bearer with the realm at the registry itself', async () => {
-    const [stage, tokens] = await bearerStage({ users: USERS }, 'alice:secret');
-    const [blob] = put(stage, 'a/b');
-    expectWhole(await stage.client.get(blobPath('a/b', blob!)), blob!);
+    const [scene, tokens] = bearerScene({ users: USERS }, 'right');
+    const [blob] = put(scene, 'a/b');
+    expectWhole(await scene.client.get(blobPath('a/b', blob!)), blob!);
     expect(authorizations(tokens.requests())).toEqual([ALICE]);
     const query = new URLSearchParams(tokens.requests()[0]?.query);
     expect(query.get('service')).toBe('scripted');
@@ -68,57 +122,50 @@ describe('AUTH_REGISTRIES', () => {
   });
 
   test('Bearer with the credentials under the name of the realm', async () => {
-    const realm = closing.use(await startScriptedServer());
-    const stage = await stageOf({ env: { AUTH_REGISTRIES: `127.0.0.1:${realm.port}:alice:secret` } });
-    const tokens = createTokenService(realm, { users: USERS, realmHost: '127.0.0.1' });
-    stage.registry.protect(tokens.guard);
-    const [blob] = put(stage, 'a/b');
-    expectWhole(await stage.client.get(blobPath('a/b', blob!)), blob!);
+    const scene = sceneOf('none');
+    const tokens = createTokenService(namedRealm, { users: USERS, realmHost: '127.0.0.1' });
+    scene.registry.protect(tokens.guard);
+    const [blob] = put(scene, 'a/b');
+    expectWhole(await scene.client.get(blobPath('a/b', blob!)), blob!);
     expect(authorizations(tokens.requests())).toEqual([ALICE]);
   });
 
   test('credentials of the registry go to a realm on its own domain', async () => {
-    const realm = closing.use(await startScriptedServer());
-    const stage = await stageOf({ env: ({ host }) => ({ AUTH_REGISTRIES: `${host}:alice:secret` }) });
-    const tokens = createTokenService(realm, { users: USERS });
-    stage.registry.protect(tokens.guard);
-    const [blob] = put(stage, 'a/b');
-    expectWhole(await stage.client.get(blobPath('a/b', blob!)), blob!);
+    const scene = sceneOf('right');
+    const tokens = createTokenService(otherRealm, { users: USERS });
+    scene.registry.protect(tokens.guard);
+    const [blob] = put(scene, 'a/b');
+    expectWhole(await scene.client.get(blobPath('a/b', blob!)), blob!);
     expect(authorizations(tokens.requests())).toEqual([ALICE]);
   });
 
   test('they do not go to a realm on a foreign domain; the client sees the challenge', async () => {
-    const realm = closing.use(await startScriptedServer());
-    const stage = await stageOf({ env: ({ host }) => ({ AUTH_REGISTRIES: `${host}:alice:secret` }) });
-    const tokens = createTokenService(realm, { users: USERS, realmHost: '127.0.0.1' });
-    stage.registry.protect(tokens.guard);
-    const [blob] = put(stage, 'a/b');
-    const pulled = await stage.client.get(blobPath('a/b', blob!));
+    const scene = sceneOf('right');
+    const tokens = createTokenService(otherRealm, { users: USERS, realmHost: '127.0.0.1' });
+    scene.registry.protect(tokens.guard);
+    const [blob] = put(scene, 'a/b');
+    const pulled = await scene.client.get(blobPath('a/b', blob!));
     expect(pulled.status).toBe(401);
     expect(pulled.headers['www-authenticate']).toContain(tokens.realm);
-    expect(authorizations(realm.requests.all)).not.toContain(ALICE);
+    expect(authorizations(otherRealm.requests.all)).not.toContain(ALICE);
   });
 
   test('they do not go in plain text to the realm of a registry that is spoken to over TLS', async () => {
-    const realm = closing.use(await startScriptedServer());
-    const stage = await stageOf({
-      tls: true,
-      env: ({ host }) => ({ AUTH_REGISTRIES: `${host}:alice:secret` }),
-    });
-    const tokens = createTokenService(realm, { users: USERS });
-    stage.registry.protect(tokens.guard);
-    const [blob] = put(stage, 'a/b');
-    expect((await stage.client.get(blobPath('a/b', blob!))).status).toBe(401);
-    expect(authorizations(realm.requests.all)).not.toContain(ALICE);
+    const scene = sceneOf('rightOverTls');
+    const tokens = createTokenService(otherRealm, { users: USERS });
+    scene.registry.protect(tokens.guard);
+    const [blob] = put(scene, 'a/b');
+    expect((await scene.client.get(blobPath('a/b', blob!))).status).toBe(401);
+    expect(authorizations(otherRealm.requests.all)).not.toContain(ALICE);
   });
 
   test.each([false, true])("the client's own Authorization wins (Bearer: %s)", async (bearer) => {
-    const stage = await stageOf({ env: ({ host }) => ({ AUTH_REGISTRIES: `${host}:alice:secret` }) });
-    const { registry, client } = stage;
+    const scene = sceneOf('right');
+    const { registry, client } = scene;
     const may = (user: string | undefined): boolean => user === 'alice';
     if (bearer) registry.protect(createTokenService(registry, { users: USERS, may }).guard);
     else registry.protect(basicGuard({ users: USERS, may }));
-    const [blob] = put(stage, 'a/b');
+    const [blob] = put(scene, 'a/b');
     const pulled = await client.get(blobPath('a/b', blob!), { authorization: bearer ? 'Bearer mine' : BOB });
     expect(pulled.status).toBe(bearer ? 401 : 403);
     expect(authorizations(registry.requests.all)).toEqual([bearer ? 'Bearer mine' : BOB]);
@@ -127,11 +174,11 @@ describe('AUTH_REGISTRIES', () => {
   test.each([false, true])(
     'wrong ones: the client sees the 401 of the registry (Bearer: %s)',
     async (bearer) => {
-      const stage = await stageOf({ env: ({ host }) => ({ AUTH_REGISTRIES: `${host}:alice:wrong` }) });
-      const { registry, client } = stage;
+      const scene = sceneOf('wrong');
+      const { registry, client } = scene;
       if (bearer) registry.protect(createTokenService(registry, { users: USERS }).guard);
       else registry.protect(basicGuard({ users: USERS }));
-      const [blob] = put(stage, 'a/b');
+      const [blob] = put(scene, 'a/b');
       const pulled = await client.get(blobPath('a/b', blob!));
       expect(pulled.status).toBe(401);
       expect(pulled.headers['www-authenticate']).toMatch(bearer ? /^Bearer realm=/ : /^Basic realm=/);
@@ -147,41 +194,41 @@ describe('AUTH_REGISTRIES', () => {
 
 describe('Bearer challenges are answered by the proxy', () => {
   test('for a client without credentials where none are needed', async () => {
-    const [stage, tokens] = await bearerStage({ may: () => true });
+    const [scene, tokens] = bearerScene({ may: () => true });
     const image = craftImage({ seed: 'anonymous' });
-    stage.registry.putImage('library/app', image, '1');
+    scene.registry.putImage('library/app', image, '1');
     const options = { headers: { accept: ANY_MANIFEST } };
-    expectWhole(await stage.client.get(manifestPath('library/app', '1'), options), image.manifest);
-    expectWhole(await stage.client.get(blobPath('library/app', image.config)), image.config);
-    expectWhole(await stage.client.get(blobPath('library/app', image.layers[0]!)), image.layers[0]!);
+    expectWhole(await scene.client.get(manifestPath('library/app', '1'), options), image.manifest);
+    expectWhole(await scene.client.get(blobPath('library/app', image.config)), image.config);
+    expectWhole(await scene.client.get(blobPath('library/app', image.layers[0]!)), image.layers[0]!);
     expect(authorizations(tokens.requests())).toEqual([undefined]);
     expect(
-      stage.registry.requests.find({ path: /^\/v2\// }).filter(({ status }) => status === 401),
+      scene.registry.requests.find({ path: /^\/v2\// }).filter(({ status }) => status === 401),
     ).toHaveLength(1);
   });
 
   test('one token a repository', async () => {
-    const [stage, tokens] = await bearerStage({ may: () => true });
+    const [scene, tokens] = bearerScene({ may: () => true });
     for (const repository of ['one', 'two']) {
-      const [blob] = put(stage, repository);
-      expectWhole(await stage.client.get(blobPath(repository, blob!)), blob!);
+      const [blob] = put(scene, repository);
+      expectWhole(await scene.client.get(blobPath(repository, blob!)), blob!);
     }
     const scopes = tokens.requests().map(({ query }) => new URLSearchParams(query).get('scope'));
     expect(scopes).toEqual(['repository:one:pull', 'repository:two:pull']);
   });
 
   test('an answer with access_token counts', async () => {
-    const [stage] = await bearerStage({ may: () => true, field: 'access_token', lifetime: 300 });
-    const [blob] = put(stage, 'a');
-    expectWhole(await stage.client.get(blobPath('a', blob!)), blob!);
+    const [scene] = bearerScene({ may: () => true, field: 'access_token', lifetime: 300 });
+    const [blob] = put(scene, 'a');
+    expectWhole(await scene.client.get(blobPath('a', blob!)), blob!);
   });
 
   test('beside a Basic one, whichever comes first', async () => {
-    const [stage, tokens] = await bearerStage({ may: () => true });
-    const [blob] = put(stage, 'a');
+    const [scene, tokens] = bearerScene({ may: () => true });
+    const [blob] = put(scene, 'a');
     const path = blobPath('a', blob!);
     const scope = 'repository:a:pull';
-    stage.registry.on(
+    scene.registry.on(
       { path },
       {
         headers: {
@@ -190,49 +237,49 @@ describe('Bearer challenges are answered by the proxy', () => {
       },
       1,
     );
-    expectWhole(await stage.client.get(path), blob!);
+    expectWhole(await scene.client.get(path), blob!);
   });
 
   test('a HEAD stays a HEAD', async () => {
-    const [stage] = await bearerStage({ may: () => true });
-    const [blob] = put(stage, 'a');
+    const [scene] = bearerScene({ may: () => true });
+    const [blob] = put(scene, 'a');
     const path = blobPath('a', blob!);
-    expect((await stage.client.head(path)).status).toBe(200);
-    expect(stage.registry.requests.find({ path }).map(({ method }) => method)).toEqual(['HEAD', 'HEAD']);
+    expect((await scene.client.head(path)).status).toBe(200);
+    expect(scene.registry.requests.find({ path }).map(({ method }) => method)).toEqual(['HEAD', 'HEAD']);
   });
 
   test('a token that ended is renewed once', async () => {
-    const [stage, tokens] = await bearerStage({ may: () => true });
-    const [first, second] = put(stage, 'a', 2);
-    expectWhole(await stage.client.get(blobPath('a', first!)), first!);
+    const [scene, tokens] = bearerScene({ may: () => true });
+    const [first, second] = put(scene, 'a', 2);
+    expectWhole(await scene.client.get(blobPath('a', first!)), first!);
     tokens.expireAll();
-    stage.registry.requests.forget();
-    expectWhole(await stage.client.get(blobPath('a', second!)), second!);
-    expect(stage.registry.requests.all.map(({ path, status }) => [path, status])).toEqual([
+    scene.registry.requests.forget();
+    expectWhole(await scene.client.get(blobPath('a', second!)), second!);
+    expect(scene.registry.requests.all.map(({ path, status }) => [path, status])).toEqual([
       [blobPath('a', second!), 401],
-      ['/token', 200],
+      [tokens.path, 200],
       [blobPath('a', second!), 200],
     ]);
   });
 
   test('a token that is never accepted is fetched once, and the client sees the challenge', async () => {
-    const [stage, tokens] = await bearerStage({ may: () => true });
-    const [blob] = put(stage, 'a');
-    stage.registry.on({ path: '/token' }, () => {
+    const [scene, tokens] = bearerScene({ may: () => true });
+    const [blob] = put(scene, 'a');
+    scene.registry.on({ path: tokens.path }, () => {
       tokens.expireAll();
       return {};
     });
-    const pulled = await stage.client.get(blobPath('a', blob!));
+    const pulled = await scene.client.get(blobPath('a', blob!));
     expect(pulled.status).toBe(401);
     expect(pulled.headers['www-authenticate']).toContain(tokens.realm);
     expect(tokens.requests()).toHaveLength(1);
   });
 
   test('requests that come together share one token request', async () => {
-    const [stage, tokens] = await bearerStage({ may: () => true });
-    const { registry, client } = stage;
-    const blobs = put(stage, 'a', 20);
-    const held = registry.hold({ path: '/token' }, 'headers');
+    const [scene, tokens] = bearerScene({ may: () => true });
+    const { registry, client } = scene;
+    const blobs = put(scene, 'a', 20);
+    const held = registry.hold({ path: tokens.path }, 'headers');
     const pulls = blobs.map((blob) => client.get(blobPath('a', blob)));
     // all twenty are challenged before any token is there
     for (const _ of blobs) await registry.nextRequest({ path: /blobs/ });
@@ -243,71 +290,67 @@ describe('Bearer challenges are answered by the proxy', () => {
   });
 
   test('a token service that is down does not take what is cached with it', async () => {
-    const [stage] = await bearerStage({ may: () => true });
-    const [blob, other] = put(stage, 'a', 2);
+    const [scene] = bearerScene({ may: () => true });
+    const [blob, other] = put(scene, 'a', 2);
     const path = blobPath('a', blob!);
-    expectWhole(await stage.client.get(path), blob!);
-    await stage.proxy.stored(blob!);
-    stage.registry.on({ path: '/token' }, { status: 503 });
-    stage.registry.on({ path: /^\/v2\// }, { status: 503 });
-    const again = await stage.client.get(path);
+    expectWhole(await scene.client.get(path), blob!);
+    await scene.proxy.stored(blob!);
+    scene.registry.on({ path: tokens.path }, { status: 503 });
+    scene.registry.on({ path: /^\/v2\// }, { status: 503 });
+    const again = await scene.client.get(path);
     expectWhole(again, blob!);
     expect(cacheStatus(again)).toBe('HIT');
-    expect((await stage.client.get(blobPath('a', other!))).status).toBe(503);
+    expect((await scene.client.get(blobPath('a', other!))).status).toBe(503);
   });
 });
 
 describe('/v2/ and what follows agree', () => {
   test('without any credentials the challenge of the registry is shown', async () => {
-    const [stage, tokens] = await bearerStage({ may: () => true });
-    const ping = await stage.client.get('/v2/');
+    const [scene, tokens] = bearerScene({ may: () => true });
+    const ping = await scene.client.get('/v2/');
     expect(ping.status).toBe(401);
     expect(ping.headers['www-authenticate']).toContain(tokens.realm);
     expect(ping.headers['docker-distribution-api-version'] ?? 'registry/2.0').toBe('registry/2.0');
     // a client that has none goes on as podman does, and is helped
-    const [blob] = put(stage, 'a');
-    expectWhole(await stage.client.get(blobPath('a', blob!)), blob!);
+    const [blob] = put(scene, 'a');
+    expectWhole(await scene.client.get(blobPath('a', blob!)), blob!);
   });
 
   test('an open registry is open', async () => {
-    const stage = await stageOf({});
-    expect((await stage.client.get('/v2/')).status).toBe(200);
+    const scene = sceneOf('none');
+    expect((await scene.client.get('/v2/')).status).toBe(200);
   });
 
   test('with credentials that only the proxy has, the ping succeeds', async () => {
-    const stage = await stageOf({ env: ({ host }) => ({ AUTH_REGISTRIES: `${host}:alice:secret` }) });
-    stage.registry.protect(basicGuard({ users: USERS }));
-    expect((await stage.client.get('/v2/')).status).toBe(200);
-    const [blob] = put(stage, 'a');
-    expectWhole(await stage.client.get(blobPath('a', blob!)), blob!);
+    const scene = sceneOf('right');
+    scene.registry.protect(basicGuard({ users: USERS }));
+    expect((await scene.client.get('/v2/')).status).toBe(200);
+    const [blob] = put(scene, 'a');
+    expectWhole(await scene.client.get(blobPath('a', blob!)), blob!);
   });
 
   test("a client's own credentials are judged by the registry", async () => {
-    const stage = await stageOf({ env: ({ host }) => ({ AUTH_REGISTRIES: `${host}:alice:secret` }) });
-    stage.registry.protect(basicGuard({ users: USERS }));
-    expect((await stage.client.get('/v2/', { authorization: BOB })).status).toBe(200);
-    expect((await stage.client.get('/v2/', { authorization: basic('bob', 'no') })).status).toBe(401);
+    const scene = sceneOf('right');
+    scene.registry.protect(basicGuard({ users: USERS }));
+    expect((await scene.client.get('/v2/', { authorization: BOB })).status).toBe(200);
+    expect((await scene.client.get('/v2/', { authorization: basic('bob', 'no') })).status).toBe(401);
   });
 
   test('at an intercepted realm the token is fetched on the credentials of the proxy', async () => {
-    const realm = closing.use(await startScriptedServer());
-    const stage = await stageOf({
-      registries: [realm],
-      env: { AUTH_REGISTRIES: `${realm.host}:alice:secret` },
-    });
-    const tokens = createTokenService(realm, { users: USERS });
-    stage.registry.protect(tokens.guard);
-    const [blob] = put(stage, 'a/b');
+    const scene = sceneOf('none');
+    const tokens = createTokenService(interceptedRealm, { users: USERS });
+    scene.registry.protect(tokens.guard);
+    const [blob] = put(scene, 'a/b');
 
-    const ping = await stage.client.get('/v2/');
+    const ping = await scene.client.get('/v2/');
     expect(ping.status).toBe(401);
     expect(ping.headers['www-authenticate']).toContain(tokens.realm);
     const query = '?service=scripted&scope=repository%3Aa%2Fb%3Apull';
-    const answer = await stage.newClient(realm).get(`/token${query}`);
+    const answer = await clientOf(interceptedRealm).get(`${tokens.path}${query}`);
     expect(answer.status).toBe(200);
     expect(authorizations(tokens.requests())).toEqual([ALICE]);
     const { token } = JSON.parse(answer.body.toString()) as { token: string };
     const authorization = `Bearer ${token}`;
-    expectWhole(await stage.client.get(blobPath('a/b', blob!), { authorization }), blob!);
+    expectWhole(await scene.client.get(blobPath('a/b', blob!), { authorization }), blob!);
   });
 });

@@ -48,7 +48,7 @@ export async function startNginx(
   return {
     name: 'nginx',
     target: { port, serverName: 'localhost' },
-    pids: () => childrenOf(pid),
+    pids: () => childrenOf(pid, 'worker process'),
     fileOf: ({ file: served }) => served,
     stop: () => stopProgram(child),
   };

@@ -74,7 +74,6 @@ export function createObjects({ store, fills, access, upstream, stallTimeout }: 
         await running.fill.opened;
       } catch (refused) {
         if (running.origin.identityKey === identityKey(exchange.identity)) throw refused;
-        return;
       }
     }
     if (!access.isKnown(exchange, repository, digest)) await access.ask(exchange, repository, digest, path);

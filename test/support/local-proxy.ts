@@ -1,5 +1,3 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Job, run, type Exit, type Output } from '../lab/job.ts';
 
@@ -8,12 +6,6 @@ const HOST = '127.0.0.1';
 
 /** The settings of a proxy as variables of its environment. */
 export type Settings = Readonly<Record<string, string>>;
-
-/** A folder for one test, deleted when the test's `await using` ends. */
-export async function temporaryFolder(): Promise<AsyncDisposable & { readonly path: string }> {
-  const path = await mkdtemp(join(tmpdir(), 'breakwater-test-'));
-  return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) };
-}
 
 /** The command that runs the proxy from source, and nothing of the machine's own settings around it. */
 export function serveCommand(settings: Settings): {

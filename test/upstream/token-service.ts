@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { textContent } from './content.ts';
 import { basicUser, isKnown, type Guard, type May, type Users } from './guard.ts';
 import { errorAnswer, type Answer } from './reply.ts';
@@ -17,9 +18,11 @@ export interface TokenServiceOptions {
   readonly realmHost?: 'localhost' | '127.0.0.1';
 }
 
-/** A token service (distribution's token authentication) at `/token` of a scripted server. */
+/** A token service (distribution's token authentication) at a path of its own on a scripted server. */
 export interface TokenService {
   readonly realm: string;
+  /** The path of the realm. */
+  readonly path: string;
   /** The guard of a registry that wants this service's tokens. */
   readonly guard: Guard;
   readonly requests: () => RecordedRequest[];
@@ -35,7 +38,7 @@ interface Token {
 export function createTokenService(server: ScriptedServer, options: TokenServiceOptions = {}): TokenService {
   const { users = {}, may = isKnown, lifetime, service = 'scripted', field = 'token' } = options;
   const tokens = new Map<string, Token>();
-  const realm = `${server.origin(options.realmHost)}/token`;
+
   let issued = 0;
 
   function issue(request: RecordedRequest): Answer {
@@ -56,9 +59,12 @@ export function createTokenService(server: ScriptedServer, options: TokenService
     };
   }
 
-  server.handle((request) => (request.path === '/token' ? issue(request) : undefined));
+  const path = `/token/${randomUUID()}`;
+  const realm = `${server.origin(options.realmHost)}${path}`;
+  server.handle((request) => (request.path === path ? issue(request) : undefined));
   return {
     realm,
+    path,
     guard(request, repository) {
       const [, text = ''] = /^bearer (.+)$/i.exec(request.headers.authorization ?? '') ?? [];
       const token = tokens.get(text);
@@ -71,7 +77,7 @@ export function createTokenService(server: ScriptedServer, options: TokenService
       ];
       return errorAnswer(401, 'UNAUTHORIZED', { 'www-authenticate': `Bearer ${parts.join(',')}` });
     },
-    requests: () => server.requests.find({ path: '/token' }),
+    requests: () => server.requests.find({ path }),
     expireAll: () => tokens.clear(),
   };
 }

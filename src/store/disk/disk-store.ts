@@ -11,6 +11,7 @@ import { openKeptPartials } from './kept-partials.ts';
 import type { Layout } from './layout.ts';
 import { createOpenObjects } from './open-objects.ts';
 import { openPartialFile } from './partial-file.ts';
+import { reconcile } from './reconcile.ts';
 import { createRoom } from './room.ts';
 import { createWarmth } from './warmth.ts';
 
@@ -30,6 +31,8 @@ export interface DiskStoreOptions {
   /** Bytes that objects may take together (`CACHE_MAX_SIZE`), and that must stay free (`CACHE_MIN_FREE`). */
   readonly maxSize: number;
   readonly minFree: number;
+  /** Whether the index was closed in order, and so knows every file. */
+  readonly clean: boolean;
   readonly now: () => number;
   /** Told of what failed where no request is there to be told. */
   readonly onFault: (error: unknown, doing: string) => void;
@@ -56,6 +59,12 @@ export function createDiskStore(options: DiskStoreOptions): Store {
   for (const row of objects.all()) eviction.admit(row.digest, row.size);
   const flushing = setInterval(flush, USED_FLUSH_MS);
   flushing.unref();
+  const closing = new AbortController();
+  const reconciled = options.clean
+    ? Promise.resolve()
+    : reconcile(layout, (digest) => void (objects.get(digest) ?? adopt(digest)), closing.signal)
+        .then(() => room.trim())
+        .catch((error: unknown) => onFault(error, 'looking for objects that the index does not know'));
 
   function flush(): void {
     if (used.size === 0) return;
@@ -179,6 +188,8 @@ export function createDiskStore(options: DiskStoreOptions): Store {
     totals: () => eviction.totals(),
     async close() {
       clearInterval(flushing);
+      closing.abort();
+      await reconciled;
       flush();
       await opened.close();
     },

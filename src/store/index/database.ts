@@ -2,6 +2,8 @@ import { DatabaseSync } from 'node:sqlite';
 import { BreakwaterError } from '../../registry/errors.ts';
 
 const SCHEMA_VERSION = 1;
+/** Marks an index that was closed in order; it is taken off as long as the index is open. */
+const CLEAN = 1;
 const SCHEMA = `
   CREATE TABLE objects (
     digest TEXT PRIMARY KEY,
@@ -31,24 +33,34 @@ const SCHEMA = `
   PRAGMA user_version = ${SCHEMA_VERSION};
 `;
 
+export interface Index {
+  readonly database: DatabaseSync;
+  /** True where it was closed in order, so that it knows every file. */
+  readonly clean: boolean;
+  close(): void;
+}
+
 /**
  * Opens the index and locks it for this process: one keeper a cache folder, until it ends however it ends.
  * A torn write is rolled back by SQLite; a lost last moment is found again on the disk.
  * @throws `CACHE_UNUSABLE` where another process holds it, or it cannot be opened.
  */
-export function openIndex(file: string): DatabaseSync {
+export function openIndex(file: string): Index {
   let database: DatabaseSync | undefined;
   try {
-    database = new DatabaseSync(file);
+    const opened = new DatabaseSync(file);
+    database = opened;
     database.exec('PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;');
     // WAL with an exclusive lock takes it at the first write
     database.exec('BEGIN IMMEDIATE');
-    if (userVersion(database) === 0) database.exec(SCHEMA);
+    if (pragma(database, 'user_version') === 0) database.exec(SCHEMA);
     database.exec('COMMIT');
-    const version = userVersion(database);
+    const version = pragma(database, 'user_version');
     if (version !== SCHEMA_VERSION)
       throw new Error(`its version is ${version}, this program knows ${SCHEMA_VERSION}`);
-    return database;
+    const clean = pragma(database, 'application_id') === CLEAN;
+    database.exec('PRAGMA application_id = 0');
+    return { database, clean, close: () => closeIndex(opened) };
   } catch (cause) {
     database?.close();
     const reason = cause instanceof Error ? cause.message : String(cause);
@@ -66,6 +78,14 @@ export function openIndex(file: string): DatabaseSync {
   }
 }
 
-function userVersion(database: DatabaseSync): number {
-  return Number(database.prepare('PRAGMA user_version').get()?.['user_version'] ?? 0);
+function closeIndex(database: DatabaseSync): void {
+  try {
+    database.exec(`PRAGMA application_id = ${CLEAN}`);
+  } finally {
+    database.close();
+  }
+}
+
+function pragma(database: DatabaseSync, name: 'user_version' | 'application_id'): number {
+  return Number(database.prepare(`PRAGMA ${name}`).get()?.[name] ?? 0);
 }
