@@ -9,15 +9,18 @@ export interface Flags {
   readonly size: number;
   /** The program that is measured. */
   readonly main: string;
+  /** Another copy of it to compare with in place of nginx. */
+  readonly against: string | undefined;
   /** Flags of node for it. */
   readonly nodeFlags: readonly string[];
 }
 
-export const USAGE = `npm run bench -- [--only NAME]... [--runs N] [--size MiB] [--main FILE] [--node-flag FLAG]...
-  --only NAME       scenarios whose name begins so; again for more
+export const USAGE = `npm run bench -- [--only NAME]... [--runs N] [--size MiB] [--main FILE] [--against FILE]
+  --only NAME       this scenario, or those whose name begins so; again for more
   --runs N          measured runs of each, their median counts (5)
   --size MiB        size of the large blob (200)
   --main FILE       measure another copy of src/main.ts
+  --against FILE    compare with another copy of src/main.ts, not with nginx
   --node-flag FLAG  start the proxy's node with it, e.g. --node-flag=--cpu-prof`;
 
 /** @throws where a flag is not known or not a number. */
@@ -29,6 +32,7 @@ export function parseFlags(argv: readonly string[]): Flags {
       runs: { type: 'string', default: '5' },
       size: { type: 'string', default: '200' },
       main: { type: 'string', default: join(import.meta.dirname, '../src/main.ts') },
+      against: { type: 'string' },
       'node-flag': { type: 'string', multiple: true, default: [] },
     },
   });
@@ -37,6 +41,7 @@ export function parseFlags(argv: readonly string[]): Flags {
     runs: count('runs', values.runs),
     size: count('size', values.size) * 1024 * 1024,
     main: values.main,
+    against: values.against,
     nodeFlags: values['node-flag'],
   };
 }

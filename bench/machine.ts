@@ -26,7 +26,9 @@ export function describeMachine(): string {
 }
 
 /** Node's own OpenSSL, and the system's that nginx uses. */
-export function describeVersions(nginx: string): string {
+export function describeVersions(nginx: string | undefined): string {
+  const node = `Node ${process.version} (OpenSSL ${process.versions.openssl})`;
+  if (nginx === undefined) return node;
   const openssl = spawnSync('openssl', ['version'], { encoding: 'utf8' }).stdout.trim();
-  return `Node ${process.version} (OpenSSL ${process.versions.openssl}), nginx ${nginx} (${openssl})`;
+  return `${node}, nginx ${nginx} (${openssl.replace(/ \(.*/, '')})`;
 }

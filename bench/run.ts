@@ -26,12 +26,8 @@ try {
 
 /** Runs the scenarios, server against server; gives the table. */
 async function bench(flags: Flags): Promise<string> {
-  const scenarios = SCENARIOS.filter(
-    ({ name }) => flags.only.length === 0 || flags.only.some((start) => name.startsWith(start)),
-  );
-  if (scenarios.length === 0)
-    throw new Error(`no such scenario; there are ${SCENARIOS.map(({ name }) => name).join(', ')}`);
-  const nginxVersion = ensureNginx(say);
+  const scenarios = chosen(flags.only);
+  const nginxVersion = flags.against === undefined ? ensureNginx(say) : undefined;
   const folder = mkdtempSync(join(tmpdir(), 'breakwater-bench-'));
   const root = join(folder, 'www');
   const pins = pinning();
@@ -39,8 +35,14 @@ async function bench(flags: Flags): Promise<string> {
   const registry = await startRegistry(Object.values(contents));
   const servers: MeasuredServer[] = [];
   try {
-    servers.push(await startBreakwater(folder, registry.port, flags, pins));
-    servers.push(await startNginx(folder, root, registry.port, pins));
+    const start = (name: string, main: string): Promise<MeasuredServer> =>
+      startBreakwater(name, folder, main, registry.port, flags.nodeFlags, pins);
+    servers.push(await start('Breakwater', flags.main));
+    servers.push(
+      flags.against === undefined
+        ? await startNginx(folder, root, registry.port, pins)
+        : await start('the other', flags.against),
+    );
     for (const server of servers) {
       for (const content of Object.values(contents)) await verify(server.target, content);
     }
@@ -62,9 +64,11 @@ async function bench(flags: Flags): Promise<string> {
     return [
       `${describeMachine()}; ${describeVersions(nginxVersion)}; ${new Date().toISOString().slice(0, 10)}.`,
       `Medians of ${flags.runs} runs in turn, ${flags.size / 2 ** 20} MiB blob, TLS 1.3 AES-128-GCM, EC P-256; ${pins.text}.`,
-      'nginx: one worker, static files for blobs and `proxy_cache` for manifests, no CONNECT before TLS.',
+      nginxVersion === undefined
+        ? `The other: ${flags.against}.`
+        : 'nginx: one worker, static files for blobs and `proxy_cache` for manifests, no CONNECT before TLS.',
       '',
-      table(runs),
+      table(runs, servers[0]?.name ?? '', servers[1]?.name ?? ''),
       '',
     ].join('\n');
   } finally {
@@ -81,14 +85,26 @@ async function interleaved(
   servers: readonly MeasuredServer[],
   count: number,
 ): Promise<Runs> {
-  const figures: Record<MeasuredServer['name'], Figures[]> = { breakwater: [], nginx: [] };
+  const figures = servers.map((): Figures[] => []);
   for (let run = 0; run <= count; run += 1) {
-    for (const server of servers) {
+    for (const [at, server] of servers.entries()) {
       const measured = await scenario.run(tools, server);
       if (run === 0) continue;
-      figures[server.name].push(measured);
+      figures[at]?.push(measured);
       say(`${scenario.name} ${run}/${count} ${server.name}: ${JSON.stringify(measured)}`);
     }
   }
-  return { scenario, ...figures };
+  const [ours = [], theirs = []] = figures;
+  return { scenario, ours, theirs };
+}
+
+/** The scenarios that were asked for, each by its name or the beginning of it. */
+function chosen(only: readonly string[]): readonly Scenario[] {
+  if (only.length === 0) return SCENARIOS;
+  const named = only.flatMap((text) => {
+    const exact = SCENARIOS.filter(({ name }) => name === text);
+    return exact.length > 0 ? exact : SCENARIOS.filter(({ name }) => name.startsWith(text));
+  });
+  if (named.length > 0) return named;
+  throw new Error(`no such scenario; there are ${SCENARIOS.map(({ name }) => name).join(', ')}`);
 }

@@ -23,11 +23,15 @@ import { startInactiveSweep } from './store/inactive.ts';
 import { openIndex } from './store/index/database.ts';
 import { createLinkTable } from './store/index/link-table.ts';
 import { createObjectTable } from './store/index/object-table.ts';
+import { createReplyTable } from './store/index/reply-table.ts';
 import { createTagTable } from './store/index/tag-table.ts';
 import type { OnFault } from './store/index/writer.ts';
 import { createS3Fifo } from './store/s3-fifo.ts';
 import { createCredentials } from './upstream/credentials.ts';
 import { createIssuedTokens } from './upstream/issued-tokens.ts';
+import { createCircuit, withCircuit } from './upstream/circuit.ts';
+import { createConsiderate } from './upstream/considerate.ts';
+import { createRateLimits } from './upstream/rate-limits.ts';
 import { createTokenBroker } from './upstream/token-broker.ts';
 import { createTransport } from './upstream/transport.ts';
 import { trustedCertificates } from './upstream/trust.ts';
@@ -79,16 +83,22 @@ async function serve(config: Config): Promise<number> {
   });
   const stopSweep = startInactiveSweep(store, objects, config.cacheInactive, now, onFault);
 
-  const transport = createTransport({
+  const direct = createTransport({
     certificates: trustedCertificates(config.extraCaFile),
     verify: config.verifySsl,
     ipv4Only: config.disableIpv6,
     connectTimeout: config.proxyConnectTimeout,
     readTimeout: config.proxyReadTimeout,
   });
+  const transport = withCircuit(direct, createCircuit(log, now));
   const credentials = createCredentials(config.credentials);
   const issued = createIssuedTokens();
-  const upstream = createUpstream(transport, createTokenBroker(transport, credentials), issued);
+  const limits = createRateLimits(config.rateLimitReserve, log, now);
+  const upstream = createConsiderate(
+    createUpstream(transport, createTokenBroker(transport, credentials), issued),
+    limits,
+    config.offline,
+  );
 
   const matcher = createRegistryMatcher(config.registries);
   const pulls = createPulls({
@@ -97,9 +107,11 @@ async function serve(config: Config): Promise<number> {
     fills,
     links: createLinkTable(index.database, onFault),
     tags: createTagTable(index.database, onFault),
+    replies: createReplyTable(index.database, onFault),
     upstream,
     credentials,
     issued,
+    limits,
     intercepts: matcher,
     now,
   });

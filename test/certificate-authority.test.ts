@@ -2,12 +2,7 @@ import { chmod, copyFile, mkdir, readdir, readFile, stat, writeFile } from 'node
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { loadAuthority } from '../src/ca/authority.ts';
-import {
-  makeCertificate,
-  openssl,
-  ROOT_EXTENSIONS,
-  temporaryFolder,
-} from '../src/ca/openssl.fixture.ts';
+import { makeCertificate, openssl, ROOT_EXTENSIONS, temporaryFolder } from '../src/ca/openssl.fixture.ts';
 import { run } from './lab/job.ts';
 import { startLab, type Lab } from './lab/lab.ts';
 import { startProxy } from './lab/proxy.ts';
@@ -91,7 +86,11 @@ describe("the user's own authority", () => {
     expect((await askPlain(proxy, '/ca.crt')).body).toEqual(ca);
     expect(await readdir(folder.path)).not.toContain('ca');
 
-    const refused = await tryToServe({ ...settings, CA_KEY_PASSPHRASE: 'open simsim', ...homeOf(folder.path) });
+    const refused = await tryToServe({
+      ...settings,
+      CA_KEY_PASSPHRASE: 'open simsim',
+      ...homeOf(folder.path),
+    });
     expect([refused.code, refused.stdout.length]).toEqual([2, 0]);
     expect(refused.stderr).toContain(`${encrypted} is encrypted`);
     expect(refused.stderr).toContain('Give its passphrase');
@@ -137,7 +136,9 @@ describe('an authority that cannot be used ends the start with what, where and h
     const powerless = ['setpriv', '--bounding-set', '-dac_override,-dac_read_search'];
     const { code, stderr } = await run([...powerless, ...argv], { env, mayFail: true });
     expect(code).toBe(2);
-    expect(stderr).toContain(`The CA file ${join(ca, 'ca.crt')} cannot be read: permission denied.\nGive uid 0 `);
+    expect(stderr).toContain(
+      `The CA file ${join(ca, 'ca.crt')} cannot be read: permission denied.\nGive uid 0 `,
+    );
   });
 
   test('a folder that is a file', async () => {
@@ -155,7 +156,8 @@ async function referenceCa(folder: string): Promise<void> {
   const file = (name: string): string => join(folder, name);
   const passphrase = ['-passin', 'pass:foobar'];
   await openssl('genrsa', '-des3', '-passout', 'pass:foobar', '-out', file('ca.key'), '4096');
-  const subject = '/C=NL/ST=Noord Holland/L=Amsterdam/O=ME/OU=IT/CN=DockerMirrorBox CA Root lab 2026.11.24 06:00';
+  const subject =
+    '/C=NL/ST=Noord Holland/L=Amsterdam/O=ME/OU=IT/CN=DockerMirrorBox CA Root lab 2026.11.24 06:00';
   const sections = ['[req]', 'distinguished_name = dn', '[dn]', '[IA]', ...ROOT_EXTENSIONS, ''];
   await writeFile(file('ca.cnf'), sections.join('\n'));
   const named = ['-subj', subject, '-extensions', 'IA', '-config', file('ca.cnf'), '-out', file('ca.crt')];

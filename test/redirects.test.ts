@@ -98,6 +98,7 @@ describe('a redirect is followed inside the proxy (issue 2.6)', () => {
       const { path } = publish('nowhere');
       registry.on({ path }, redirectTo(location));
       expectError(await stage.client.get(path), 502, 'UPSTREAM_REDIRECTS');
+      expect(registry.requests.count()).toBe(1);
     },
   );
 
@@ -118,6 +119,7 @@ describe('a redirect is followed inside the proxy (issue 2.6)', () => {
     cdn.on({ path: '/large' }, { padHeaders: 21 * 1024 });
     registry.on({ path }, redirectTo(`${cdn.origin()}/large`));
     expectWhole(await stage.client.get(path), blob);
+    expect(cdn.requests.count()).toBe(1);
   });
 
   /** Redirects `count` times, to and fro between the two servers, then to the content. */

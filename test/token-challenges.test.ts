@@ -37,19 +37,17 @@ let interceptedRealm: ScriptedServer;
 let otherRealm: ScriptedServer;
 
 beforeAll(async () => {
-  const many = (count: number, tls = false): Promise<ScriptedRegistry[]> =>
-    Promise.all(Array.from({ length: count }, async () => closing.use(await startScriptedRegistry({ tls }))));
+  const one = async (tls = false): Promise<ScriptedRegistry> =>
+    closing.use(await startScriptedRegistry({ tls }));
+  const many = (count: number): Promise<ScriptedRegistry[]> =>
+    Promise.all(Array.from({ length: count }, () => one()));
   pools = {
     none: await many(16),
     right: await many(10),
     wrong: await many(2),
-    rightOverTls: await many(1, true),
+    rightOverTls: [await one(true)],
   };
-  [namedRealm, interceptedRealm, otherRealm] = (await many(3)) as [
-    ScriptedServer,
-    ScriptedServer,
-    ScriptedServer,
-  ];
+  [namedRealm, interceptedRealm, otherRealm] = await Promise.all([one(), one(), one()]);
   const held = [...pools.right, ...pools.rightOverTls, interceptedRealm].map(
     ({ host }) => `${host}:alice:secret`,
   );
@@ -90,7 +88,9 @@ function bearerScene(service: TokenServiceOptions, pool: keyof Pools = 'none'): 
 }
 
 function put({ registry }: Scene, repository: string, count = 1): Blob[] {
-  const blobs = Array.from({ length: count }, (_, index) => randomBlob(`${repository} ${index}`, 20_000));
+  const blobs = Array.from({ length: count }, (_, index) =>
+    randomBlob(`${registry.host}/${repository} ${index}`, 20_000),
+  );
   registry.put({ repository, blobs });
   return blobs;
 }
@@ -218,9 +218,10 @@ describe('Bearer challenges are answered by the proxy', () => {
   });
 
   test('an answer with access_token counts', async () => {
-    const [scene] = bearerScene({ may: () => true, field: 'access_token', lifetime: 300 });
+    const [scene, tokens] = bearerScene({ may: () => true, field: 'access_token', lifetime: 300 });
     const [blob] = put(scene, 'a');
     expectWhole(await scene.client.get(blobPath('a', blob!)), blob!);
+    expect(tokens.requests()).toHaveLength(1);
   });
 
   test('beside a Basic one, whichever comes first', async () => {
@@ -238,6 +239,7 @@ describe('Bearer challenges are answered by the proxy', () => {
       1,
     );
     expectWhole(await scene.client.get(path), blob!);
+    expect(tokens.requests()).toHaveLength(1);
   });
 
   test('a HEAD stays a HEAD', async () => {
@@ -290,7 +292,7 @@ describe('Bearer challenges are answered by the proxy', () => {
   });
 
   test('a token service that is down does not take what is cached with it', async () => {
-    const [scene] = bearerScene({ may: () => true });
+    const [scene, tokens] = bearerScene({ may: () => true });
     const [blob, other] = put(scene, 'a', 2);
     const path = blobPath('a', blob!);
     expectWhole(await scene.client.get(path), blob!);

@@ -22,8 +22,9 @@ export interface Workload {
   readonly layerSize: { readonly median: number; readonly sigma: number };
   /** CI images a day; each is pulled two to four times within two hours, then never again. */
   readonly ciImages: number;
-  /** Images that a nightly job pulls once each. */
+  /** Images that a nightly job pulls once each, from 02:00 on, and how many hours it takes. */
   readonly scanned: number;
+  readonly scanHours: number;
 }
 
 export const DEFAULT_WORKLOAD: Workload = {
@@ -40,6 +41,7 @@ export const DEFAULT_WORKLOAD: Workload = {
   layerSize: { median: 30e6, sigma: 1.3 },
   ciImages: 1_000,
   scanned: 2_000,
+  scanHours: 1,
 };
 
 /** Requests in the order of their time; objects are numbered from 0. */
@@ -49,8 +51,10 @@ export interface Trace {
   readonly times: Float64Array;
   /** Bytes, per object. */
   readonly sizes: Float64Array;
-  /** Bytes of all objects together: the working set that cache sizes are given in. */
+  /** Bytes of all objects together. */
   readonly footprint: number;
+  /** Bytes of the objects that are asked for more than once: all that a cache could ever have a hit in. */
+  readonly workingSet: number;
 }
 
 interface Image {
@@ -150,7 +154,7 @@ export function generate(workload: Workload, seed: number): Trace {
 
   for (let day = 0; day < workload.days; day += 1) {
     for (let count = workload.scanned; count > 0; count -= 1) {
-      const time = day + (2 + random.uniform()) * HOUR;
+      const time = day + (2 + random.uniform() * workload.scanHours) * HOUR;
       const base = random.uniform() < 0.5 ? baseAt(anyBase(), time) : layers(workload.layers.base);
       const scanned = image(base, layers(workload.layers.own));
       pulls.push({ time, image: scanned, withBase: true });
@@ -175,13 +179,15 @@ function toTrace(pulls: Pull[], sizes: readonly number[]): Trace {
       times.push(time);
     }
   }
-  const asked = new Set(requests);
-  let footprint = 0;
-  for (const object of asked) footprint += sizes[object] ?? 0;
+  const asked = new Uint32Array(sizes.length);
+  for (const object of requests) asked[object] = (asked[object] ?? 0) + 1;
+  const bytes = (least: number): number =>
+    sizes.reduce((sum, size, object) => sum + ((asked[object] ?? 0) >= least ? size : 0), 0);
   return {
     requests: Int32Array.from(requests),
     times: Float64Array.from(times),
     sizes: Float64Array.from(sizes),
-    footprint,
+    footprint: bytes(1),
+    workingSet: bytes(2),
   };
 }

@@ -94,7 +94,8 @@ export function open(target: Target, onBody?: (bytes: Buffer) => void): Promise<
         if (end < 0) return;
         status = Number(/^HTTP\/1\.1 (\d{3})/.exec(head)?.[1]);
         length = Number(/\r\ncontent-length: *(\d+)/i.exec(head)?.[1]);
-        if (status !== 200 || Number.isNaN(length)) throw new Error(`unexpected answer: ${head.slice(0, 300)}`);
+        if (status !== 200 || Number.isNaN(length))
+          throw new Error(`unexpected answer: ${head.slice(0, 300)}`);
         left = length;
         const begun = head.length - end - 4;
         if (begun > 0) onBody?.(plain.subarray(plain.length - begun));

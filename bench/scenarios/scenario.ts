@@ -10,7 +10,11 @@ export interface Measure {
   readonly unit: string;
   readonly digits: number;
   /** What issue 3, point 9 asks: of the ratio to nginx, or of the figure itself. */
-  readonly target?: { readonly of: 'ratio' | 'figure'; readonly kind: 'most' | 'least'; readonly value: number };
+  readonly target?: {
+    readonly of: 'ratio' | 'figure';
+    readonly kind: 'most' | 'least';
+    readonly value: number;
+  };
 }
 
 /** What a run used of the server, beside its results. */

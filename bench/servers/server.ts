@@ -6,7 +6,7 @@ import type { Target } from '../load/connection.ts';
 
 /** A server that is measured. */
 export interface MeasuredServer {
-  readonly name: 'breakwater' | 'nginx';
+  readonly name: string;
   readonly target: Target;
   /** All processes that do its work. */
   pids(): readonly number[];

@@ -3,19 +3,22 @@ import type { RepositoryName } from '../registry/name.ts';
 
 const MAX_ENTRIES = 100_000;
 
-/** Remembers for a short while whose own credentials upstream accepted for which repository. */
+/** Remembers whose own credentials upstream accepted for which repository, and when. */
 export interface Acceptance {
   accepted(identityKey: string, registry: string, repository: RepositoryName): void;
-  isAccepted(identityKey: string, registry: string, repository: RepositoryName): boolean;
+  /** True where that was within the last `leash` milliseconds. */
+  isAccepted(identityKey: string, registry: string, repository: RepositoryName, leash: number): boolean;
 }
 
-/** @param leash milliseconds until upstream is asked again. */
-export function createAcceptance(leash: number): Acceptance {
-  const entries = new LRUCache<string, true>({ max: MAX_ENTRIES, ttl: leash });
+export function createAcceptance(now: () => number): Acceptance {
+  const times = new LRUCache<string, number>({ max: MAX_ENTRIES });
   const key = (identity: string, registry: string, repository: string): string =>
     `${identity} ${registry} ${repository}`;
   return {
-    accepted: (identity, registry, repository) => void entries.set(key(identity, registry, repository), true),
-    isAccepted: (identity, registry, repository) => entries.has(key(identity, registry, repository)),
+    accepted: (identity, registry, repository) => void times.set(key(identity, registry, repository), now()),
+    isAccepted(identity, registry, repository, leash) {
+      const time = times.get(key(identity, registry, repository));
+      return time !== undefined && now() - time < leash;
+    },
   };
 }

@@ -9,6 +9,13 @@ export function parseBoolean(text: string): boolean {
   throw settingError('it is neither true nor false', 'Write true or false.');
 }
 
+/** Parses a whole number that is not negative. */
+export function parseCount(text: string): number {
+  const count = /^\d+$/.test(text.trim()) ? Number(text) : Number.NaN;
+  if (Number.isSafeInteger(count)) return count;
+  throw settingError('it is not a whole number', 'Write digits alone, e.g. 10.');
+}
+
 /** A parser of one word out of a fixed list, in any case. */
 export function oneOf<const Word extends string>(...words: readonly Word[]): (text: string) => Word {
   return (text) => {

@@ -12,10 +12,12 @@ export interface Setting<Value> {
   readonly env: string;
   /** Other names that are accepted; `env` wins over them, an earlier one over a later. */
   readonly aliases?: readonly string[];
-  /** Place in the configuration file, e.g. `cache.max_size`. */
-  readonly path: string;
+  /** Place in the configuration file, e.g. `cache.max_size`; undefined for what the file cannot set. */
+  readonly path: string | undefined;
   /** Gives the value, or throws `SETTING_INVALID`; `textOf` gives the text of another setting, quotes removed. */
   readonly parse: (text: string, textOf: (env: string) => string) => Value;
+  /** Gives the value of a list or mapping in the configuration file, where one may stand; its scalars are text. */
+  readonly parseStructure?: (value: unknown) => Value;
   /** What a user would write for it; undefined where the value is absent unless set. */
   readonly default: string | FolderDefault | undefined;
   /** What it does, for people, in Markdown without line ends. */

@@ -2,17 +2,21 @@ import type { Setting } from './setting.ts';
 import { AUTHORITY } from './settings/authority.ts';
 import { CACHING } from './settings/caching.ts';
 import { DIAGNOSING } from './settings/diagnosing.ts';
+import { FILE } from './settings/file.ts';
 import { LISTENING } from './settings/listening.ts';
 import { PASSING } from './settings/passing.ts';
 import { REGISTRIES } from './settings/registries.ts';
+import { TAGS } from './settings/tags.ts';
 import { TIMEOUTS } from './settings/timeouts.ts';
 
 /** Every setting, by the name of its field in `Config`. */
 export const SETTINGS = {
+  ...FILE,
   ...LISTENING,
   ...AUTHORITY,
   ...REGISTRIES,
   ...CACHING,
+  ...TAGS,
   ...PASSING,
   ...TIMEOUTS,
   ...DIAGNOSING,
@@ -25,10 +29,12 @@ export interface SettingGroup {
 }
 
 export const SETTING_GROUPS: readonly SettingGroup[] = [
+  { title: 'Configuration file', settings: FILE },
   { title: 'Listening', settings: LISTENING },
   { title: 'Certificate authority', settings: AUTHORITY },
   { title: 'Registries and credentials', settings: REGISTRIES },
   { title: 'Cache', settings: CACHING },
+  { title: 'Tags', settings: TAGS },
   { title: 'Pushing and upstream', settings: PASSING },
   { title: 'Timeouts', settings: TIMEOUTS },
   { title: 'Logging and debugging', settings: DIAGNOSING },

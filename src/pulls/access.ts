@@ -1,9 +1,11 @@
 import type { Acceptance } from '../cache/acceptance.ts';
 import type { Digest } from '../registry/digest.ts';
+import { asBreakwaterError } from '../registry/errors.ts';
 import type { LinkTable } from '../store/index/link-table.ts';
 import type { RepositoryName } from '../registry/name.ts';
 import type { Visibility } from '../registry/visibility.ts';
 import { createFlights } from '../upstream/flights.ts';
+import { isOutage } from '../upstream/outage.ts';
 import { identityKey } from '../upstream/identity.ts';
 import { toRefusal } from '../upstream/refusal.ts';
 import { discard, type Upstream, type UpstreamAnswer } from '../upstream/upstream.ts';
@@ -14,6 +16,8 @@ import { upstreamHeaders } from './upstream-headers.ts';
 export interface Access {
   /** True where the link and the client's identity are known to go together. */
   isKnown(exchange: Exchange, repository: RepositoryName, digest: Digest): boolean;
+  /** The same where upstream cannot be asked: what it once said of a client's own credentials counts for longer. */
+  isKnownInOutage(exchange: Exchange, repository: RepositoryName, digest: Digest): boolean;
   /** Records what upstream gave this client. */
   record(exchange: Exchange, repository: RepositoryName, digest: Digest, visibility: Visibility): void;
   /**
@@ -22,6 +26,11 @@ export interface Access {
    */
   ask(exchange: Exchange, repository: RepositoryName, digest: Digest, path: string): Promise<void>;
 }
+
+/** Milliseconds for which upstream's word on a client's own credentials counts before it is asked again. */
+const LEASH_MS = 60_000;
+/** The same where upstream cannot be asked. */
+const OUTAGE_LEASH_MS = 12 * 3_600_000;
 
 export function createAccess(links: LinkTable, acceptance: Acceptance, upstream: Upstream): Access {
   const flights = createFlights<Visibility>();
@@ -47,17 +56,33 @@ export function createAccess(links: LinkTable, acceptance: Acceptance, upstream:
     return answer.visibility;
   }
 
+  function isAllowed(
+    { identity, registry }: Exchange,
+    repository: RepositoryName,
+    digest: Digest,
+    leash: number,
+  ): boolean {
+    const visibility = links.find(registry.name, repository, digest);
+    if (visibility !== 'own') return visibility !== undefined;
+    return acceptance.isAccepted(identityKey(identity), registry.name, repository, leash);
+  }
+
   return {
-    isKnown({ identity, registry }, repository, digest) {
-      const visibility = links.find(registry.name, repository, digest);
-      if (visibility === undefined) return false;
-      return visibility !== 'own' || acceptance.isAccepted(identityKey(identity), registry.name, repository);
-    },
+    isKnown: (exchange, repository, digest) => isAllowed(exchange, repository, digest, LEASH_MS),
+    isKnownInOutage: (exchange, repository, digest) =>
+      isAllowed(exchange, repository, digest, OUTAGE_LEASH_MS),
     record,
     async ask(exchange, repository, digest, path) {
       const { registry, identity } = exchange;
       const key = `${identityKey(identity)} ${registry.name} ${path}`;
-      const visibility = await flights.share(key, () => question(exchange, repository, path));
+      let visibility: Visibility;
+      try {
+        visibility = await flights.share(key, () => question(exchange, repository, path));
+      } catch (thrown) {
+        if (isOutage(asBreakwaterError(thrown)) && isAllowed(exchange, repository, digest, OUTAGE_LEASH_MS))
+          return;
+        throw thrown;
+      }
       record(exchange, repository, digest, visibility);
     },
   };

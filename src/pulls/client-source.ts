@@ -28,39 +28,64 @@ const STRETCH = 16 * 1024 * 1024;
 export function createClientSource(options: ClientSourceOptions): ByteSource {
   let source = options.first;
   let direct: DirectSource | undefined;
-  /** Where a stretch ends and the fill is looked at again; Infinity once the store has failed. */
+  /** Where in the object the next byte of `direct` belongs. */
+  let directAt = 0;
+  /** Where a stretch ends and the fill is looked at again. */
   let directUntil = 0;
+  let storeFailed = false;
   let hasRanges = true;
   let untouched = true;
 
-  async function readDirect(from: DirectSource, buffer: Buffer, position: number): Promise<number> {
-    const left = directUntil - position;
+  function openDirect(upstream: FillSource, position: number, end: number | undefined): DirectSource {
+    direct?.close();
+    direct = createDirectSource(upstream, position, end, options.stallTimeout);
+    directAt = position;
+    directUntil = end ?? Infinity;
+    return direct;
+  }
+
+  async function readDirect(from: DirectSource, buffer: Buffer): Promise<number> {
+    const left = directUntil - directAt;
     const length = await from.read(left < buffer.length ? buffer.subarray(0, left) : buffer);
-    if (length === 0 && source.size !== undefined && position < source.size) {
-      throw new BreakwaterError('UPSTREAM_RESET', `upstream ended after ${position} bytes`);
+    if (length === 0 && source.size !== undefined && directAt < source.size) {
+      throw new BreakwaterError('UPSTREAM_RESET', `upstream ended after ${directAt} bytes`);
     }
+    directAt += length;
+    untouched &&= length === 0;
     return length;
   }
 
+  /** Past a store that failed; an answer of several ranges goes from one place to another. */
+  function readPast(buffer: Buffer, position: number): Promise<number> {
+    const goesOn = direct !== undefined && position === directAt;
+    return readDirect(goesOn ? direct : openDirect(options.upstream, position, source.size), buffer);
+  }
+
+  /** From the stretch that is open, or a new one; a client for whom that fails waits for the fill. */
   async function readAhead(buffer: Buffer, position: number): Promise<number> {
-    const end = Math.min(position + STRETCH, source.size ?? Infinity);
-    const stretch = await options.stretch(position, end);
-    if (stretch === undefined) {
-      hasRanges = false;
-      return readCached(buffer, position);
+    try {
+      if (direct !== undefined && isInStretch(position)) return await readDirect(direct, buffer);
+      const end = Math.min(position + STRETCH, source.size ?? Infinity);
+      const stretch = await options.stretch(position, end);
+      if (stretch !== undefined) return await readDirect(openDirect(stretch, position, end), buffer);
+    } catch {
+      direct?.close();
+      direct = undefined;
     }
-    direct?.close();
-    direct = createDirectSource(stretch, position, end, options.stallTimeout);
-    directUntil = end;
-    return readDirect(direct, buffer, position);
+    hasRanges = false;
+    return readCached(buffer, position);
+  }
+
+  function isInStretch(position: number): boolean {
+    return direct !== undefined && position === directAt && position < directUntil;
   }
 
   async function recover(thrown: unknown, buffer: Buffer, position: number): Promise<number> {
     const error = asBreakwaterError(thrown);
     if (error.code === 'STORE_UNAVAILABLE') {
-      direct = createDirectSource(options.upstream, position, source.size, options.stallTimeout);
-      directUntil = Infinity;
-      return readDirect(direct, buffer, position);
+      storeFailed = true;
+      openDirect(options.upstream, position, source.size);
+      return readPast(buffer, position);
     }
     if (!untouched || !error.retryable) throw error;
     untouched = false;
@@ -107,7 +132,8 @@ export function createClientSource(options: ClientSourceOptions): ByteSource {
       return source.growing;
     },
     read(buffer, position) {
-      if (direct !== undefined && position < directUntil) return readDirect(direct, buffer, position);
+      if (storeFailed) return readPast(buffer, position);
+      if (isInStretch(position)) return readAhead(buffer, position);
       if (hasRanges && source.growing && options.isFarAhead(position)) return readAhead(buffer, position);
       return readCached(buffer, position);
     },

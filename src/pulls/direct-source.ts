@@ -43,12 +43,14 @@ export function createDirectSource(
           }
         }
         const { value, done } = await chunks.next();
+        if (done !== true && value.length === 0) continue; // to a client, nothing would be the end
         if (done !== true) return value;
         if (size === undefined || position >= size) return new Uint8Array();
         throw new BreakwaterError('UPSTREAM_RESET', `upstream ended after ${position} of ${size} bytes`);
       } catch (thrown) {
         const error = asBreakwaterError(thrown);
         chunks = undefined;
+        body?.cancel();
         fruitless += 1;
         if (!isBroken(error) || fruitless > MAX_FRUITLESS) throw error;
       }
@@ -65,6 +67,10 @@ export function createDirectSource(
       if (taken.length > 0) fruitless = 0;
       return taken.length;
     },
-    close: () => body?.cancel(),
+    close() {
+      body?.cancel();
+      // it waits where it gave its last chunk, its watchdog with it
+      chunks?.return(undefined).catch(() => undefined);
+    },
   };
 }

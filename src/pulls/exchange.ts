@@ -62,5 +62,7 @@ export function cacheHeaders({ outcome }: Exchange): Record<string, string> {
   return {
     'X-Docker-Registry-Proxy-Cache-Upstream-Status': outcome.cacheStatus ?? '',
     'X-Docker-Registry-Proxy-Cache-Type': outcome.cacheType,
+    // RFC 9111 dropped Warning; registry clients show it to people all the same
+    ...(outcome.cacheStatus === 'STALE' ? { Warning: '110 - "Response is Stale"' } : {}),
   };
 }

@@ -39,8 +39,15 @@ export function createPassThrough(upstream: Upstream): PassThrough {
   };
 }
 
-/** Asks upstream what the client asked, word for word. */
-export async function askAsIs(upstream: Upstream, exchange: Exchange): Promise<UpstreamAnswer> {
+/**
+ * Asks upstream what the client asked, word for word.
+ * @param body the request's body where it was read already.
+ */
+export async function askAsIs(
+  upstream: Upstream,
+  exchange: Exchange,
+  body?: Buffer,
+): Promise<UpstreamAnswer> {
   const { request, registry, identity, outcome } = exchange;
   const asked = performance.now();
   const path = request.url ?? '/';
@@ -56,7 +63,7 @@ export async function askAsIs(upstream: Upstream, exchange: Exchange): Promise<U
     identity,
     follow: (method === 'GET' || method === 'HEAD') && (route.kind === 'blob' || route.kind === 'manifest'),
     ...('repository' in route ? { repository: route.repository } : {}),
-    ...(hasBody ? { body: request } : {}),
+    ...(hasBody ? { body: body ?? request } : {}),
   });
   outcome.upstream = answer.host;
   outcome.upstreamTime = performance.now() - asked;

@@ -3,26 +3,20 @@ import { asBreakwaterError } from '../registry/errors.ts';
 import type { Credentials } from '../upstream/credentials.ts';
 import { createFlights } from '../upstream/flights.ts';
 import { readSmallBody } from '../upstream/token-answer.ts';
+import { isOutage } from '../upstream/outage.ts';
 import type { Upstream } from '../upstream/upstream.ts';
+import type { ReplyKey, ReplyTable, StoredReply } from '../store/index/reply-table.ts';
+import { withPatience } from './patience.ts';
+import { pickHeaders } from '../registry/headers.ts';
 import type { Exchange } from './exchange.ts';
 import { askAsIs } from './pass-through.ts';
 import { sendWhole } from './send-error.ts';
 
 export type Ping = (exchange: Exchange) => Promise<void>;
 
-interface PingReply {
-  readonly status: number;
-  readonly headers: Record<string, string | string[] | undefined>;
-  readonly body: Buffer;
-}
-
-interface Known {
-  readonly reply: PingReply;
-  readonly at: number;
-}
-
 /** How long a registry's answer counts, in milliseconds: what it asks for changes once in years. */
 const LIFETIME = 60_000;
+const RELAYED = ['content-type', 'www-authenticate', 'docker-distribution-api-version', 'retry-after'];
 /** Answers by which a registry speaks for itself; others are its trouble of the moment. */
 const SETTLED = new Set([200, 401]);
 
@@ -36,29 +30,19 @@ export function createPing(
   upstream: Upstream,
   credentials: Credentials,
   intercepts: (host: string, port: number) => boolean,
+  replies: ReplyTable,
   now: () => number,
 ): Ping {
-  const known = new Map<string, Known>();
-  const flights = createFlights<PingReply>();
+  const flights = createFlights<StoredReply>();
 
-  async function ask(exchange: Exchange): Promise<PingReply> {
+  async function ask(exchange: Exchange): Promise<StoredReply> {
     const answer = await askAsIs(upstream, exchange);
-    const { 'content-type': type, 'www-authenticate': challenge, 'retry-after': retry } = answer.headers;
-    const version = answer.headers['docker-distribution-api-version'];
-    return {
-      status: answer.status,
-      headers: {
-        'content-type': type,
-        'www-authenticate': challenge,
-        'docker-distribution-api-version': version,
-        'retry-after': retry,
-      },
-      body: await readSmallBody(answer.body, answer.host),
-    };
+    const body = await readSmallBody(answer.body, answer.host);
+    return { status: answer.status, headers: pickHeaders(answer.headers, RELAYED), body, storedAt: now() };
   }
 
   /** True where only the proxy can answer this challenge. */
-  function isOurs({ registry }: Exchange, { headers }: PingReply): boolean {
+  function isOurs({ registry }: Exchange, { headers }: StoredReply): boolean {
     const challenges = parseChallenges(headers['www-authenticate']);
     const bearer = bearerChallenge(challenges);
     if (bearer === undefined) {
@@ -69,32 +53,45 @@ export function createPing(
     return held && !intercepts(bearer.realm.hostname, port);
   }
 
-  async function fresh(exchange: Exchange): Promise<PingReply> {
+  async function fresh(exchange: Exchange): Promise<StoredReply> {
     const reply = await ask({ ...exchange, identity: { kind: 'nobody' } });
     const settled = reply.status === 401 && isOurs(exchange, reply) ? await ask(exchange) : reply;
-    if (SETTLED.has(settled.status)) known.set(exchange.registry.name, { reply: settled, at: now() });
+    if (SETTLED.has(settled.status)) replies.put(keyOf(exchange), settled);
     return settled;
   }
 
   return async (exchange) => {
     const { identity, registry, outcome } = exchange;
     outcome.cacheStatus = 'BYPASS';
-    const last = known.get(registry.name);
-    let reply: PingReply;
     if (identity.kind !== 'proxy') {
-      reply = await ask(exchange);
-    } else if (last !== undefined && now() - last.at < LIFETIME) {
+      const own = await ask(exchange);
+      return sendWhole(exchange, own.status, own.headers, own.body);
+    }
+    const last = replies.find(keyOf(exchange));
+    let reply: StoredReply;
+    if (last !== undefined && now() - last.storedAt < LIFETIME) {
       outcome.cacheStatus = 'HIT';
-      ({ reply } = last);
+      reply = last;
     } else {
       try {
-        reply = await flights.share(registry.name, () => fresh(exchange));
+        reply = await withPatience(
+          flights.share(registry.name, () => fresh(exchange)),
+          last,
+        );
+        if (reply === last) outcome.cacheStatus = 'STALE';
       } catch (thrown) {
-        if (last === undefined || asBreakwaterError(thrown).source !== 'upstream') throw thrown;
+        const error = asBreakwaterError(thrown);
+        if (!isOutage(error)) throw error;
         outcome.cacheStatus = 'STALE';
-        ({ reply } = last);
+        outcome.error = error;
+        // a registry that was never pinged, by clients that do not: what is cached needs no credentials here
+        reply = last ?? { status: 200, headers: {}, body: Buffer.from('{}'), storedAt: 0 };
       }
     }
     sendWhole(exchange, reply.status, reply.headers, reply.body);
   };
+}
+
+function keyOf({ registry }: Exchange): ReplyKey {
+  return { registry: registry.name, path: '/v2/', identity: 'proxy' };
 }

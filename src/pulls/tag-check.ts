@@ -1,11 +1,11 @@
 import { isDigest, type Digest } from '../registry/digest.ts';
+import type { Visibility } from '../registry/visibility.ts';
 import type { Fills } from '../store/fills.ts';
-import type { TagKey, TagRecord, TagTable } from '../store/index/tag-table.ts';
+import type { TagKey, TagRecord } from '../store/index/tag-table.ts';
 import type { Store, StoredObject } from '../store/store.ts';
 import { identityKey } from '../upstream/identity.ts';
 import { toRefusal } from '../upstream/refusal.ts';
 import { discard, type Upstream, type UpstreamAnswer } from '../upstream/upstream.ts';
-import type { Access } from './access.ts';
 import type { Exchange } from './exchange.ts';
 import { contentLength, createObjectSource, mediaTypeOf, toBody } from './object-source.ts';
 import { upstreamHeaders } from './upstream-headers.ts';
@@ -15,21 +15,25 @@ import { upstreamHeaders } from './upstream-headers.ts';
  * so in its headers.
  * @throws what upstream answered where it refuses.
  */
-export type TagCheck = (exchange: Exchange, key: TagKey) => Promise<TagRecord | undefined>;
+export type TagCheck = (exchange: Exchange, key: TagKey) => Promise<TagFinding | undefined>;
 
 /** Fetches a tag's manifest into the store. */
-export type TagFetch = (exchange: Exchange, key: TagKey) => Promise<TagRecord>;
+export type TagFetch = (exchange: Exchange, key: TagKey) => Promise<TagFinding>;
+
+/** What upstream said of a tag, and who may know. */
+export interface TagFinding {
+  readonly record: TagRecord;
+  readonly visibility: Visibility;
+}
 
 interface TagParts {
   readonly store: Store;
   readonly fills: Fills;
-  readonly tags: TagTable;
-  readonly access: Access;
   readonly upstream: Upstream;
   readonly now: () => number;
 }
 
-export function createTagCheck({ tags, access, upstream, now }: TagParts): TagCheck {
+export function createTagCheck({ upstream, now }: TagParts): TagCheck {
   return async (exchange, key) => {
     const answer = await askTag(upstream, exchange, key, 'HEAD');
     const digest = announcedDigest(answer);
@@ -42,14 +46,11 @@ export function createTagCheck({ tags, access, upstream, now }: TagParts): TagCh
     if (answer.status !== 200) throw await toRefusal(answer);
     await discard(answer);
     if (digest === undefined || mediaType === undefined || size === undefined) return undefined;
-    const record: TagRecord = { digest, mediaType, size, checkedAt: now() };
-    access.record(exchange, key.repository, digest, answer.visibility);
-    tags.put(key, record);
-    return record;
+    return { record: { digest, mediaType, size, checkedAt: now() }, visibility: answer.visibility };
   };
 }
 
-export function createTagFetch({ store, fills, tags, access, upstream, now }: TagParts): TagFetch {
+export function createTagFetch({ store, fills, upstream, now }: TagParts): TagFetch {
   /** The bytes of the answer that is there; were they to break, the rest comes by the digest. */
   async function fill(exchange: Exchange, key: TagKey, answer: UpstreamAnswer): Promise<StoredObject> {
     const { registry, identity, request } = exchange;
@@ -83,9 +84,7 @@ export function createTagFetch({ store, fills, tags, access, upstream, now }: Ta
     if (answer.status !== 200) throw await toRefusal(answer);
     const { digest, size, mediaType } = await fill(exchange, key, answer);
     const record: TagRecord = { digest, size, mediaType: mediaType ?? 'application/json', checkedAt: now() };
-    access.record(exchange, key.repository, digest, answer.visibility);
-    tags.put(key, record);
-    return record;
+    return { record, visibility: answer.visibility };
   };
 }
 

@@ -1,63 +1,101 @@
-import type { Freshness } from '../cache/freshness.ts';
 import type { CacheStatus } from '../cache/status.ts';
+import type { TagPolicy, TagPolicyFor } from '../cache/tag-policy.ts';
 import { variantOf } from '../cache/variant.ts';
-import { asBreakwaterError, BreakwaterError } from '../registry/errors.ts';
+import { asBreakwaterError } from '../registry/errors.ts';
 import type { RepositoryName, Tag } from '../registry/name.ts';
 import type { TagKey, TagRecord, TagTable } from '../store/index/tag-table.ts';
-import { createFlights } from '../upstream/flights.ts';
-import { identityKey } from '../upstream/identity.ts';
+import type { Store } from '../store/store.ts';
+import { isOutage } from '../upstream/outage.ts';
 import type { Access } from './access.ts';
 import type { Exchange } from './exchange.ts';
 import type { PullManifest } from './manifest.ts';
 import type { PassThrough } from './pass-through.ts';
+import { withPatience } from './patience.ts';
 import { sendObjectHead } from './send-object.ts';
-import type { TagCheck, TagFetch } from './tag-check.ts';
+import type { ResolveTag } from './tag-resolve.ts';
 
 export type PullTag = (exchange: Exchange, repository: RepositoryName, tag: Tag) => Promise<void>;
 
-/** What a tag means now, and how that came to be known. */
-interface Resolved {
+export interface PullTagParts {
+  readonly tags: TagTable;
+  readonly store: Store;
+  readonly access: Access;
+  readonly policyFor: TagPolicyFor;
+  readonly resolve: ResolveTag;
+  readonly pullManifest: PullManifest;
+  readonly passThrough: PassThrough;
+  readonly now: () => number;
+}
+
+/** What is served, and in which of nginx's words. */
+interface Answer {
   readonly record: TagRecord;
   readonly status: CacheStatus;
 }
 
-/** Statuses by which upstream says that it cannot answer, not that it has an answer. */
-const OUTAGE = new Set([429, 500, 502, 503, 504]);
+/** A tag in use is checked ahead when this share of its time has passed. */
+const REFRESH_AT = 0.8;
 
-/** Serves a manifest by a tag: upstream says what the tag means as often as its tier wants, the cache has the bytes. */
-export function createPullTag(
-  tags: TagTable,
-  freshness: (tag: Tag) => Freshness,
-  access: Access,
-  check: TagCheck,
-  fetch: TagFetch,
-  pullManifest: PullManifest,
-  passThrough: PassThrough,
-  now: () => number,
-): PullTag {
-  const flights = createFlights<Resolved>();
+/** Serves a manifest by a tag: upstream says what it means as often as its policy wants, the cache has the bytes. */
+export function createPullTag(parts: PullTagParts): PullTag {
+  const { tags, store, access, policyFor, resolve, pullManifest, passThrough, now } = parts;
 
-  async function resolve(exchange: Exchange, key: TagKey, known: TagRecord | undefined): Promise<Resolved> {
-    const head = exchange.request.method === 'HEAD';
-    if (known !== undefined || head) {
-      const checked = await check(exchange, key);
-      if (checked !== undefined) {
-        const unchanged = known?.digest === checked.digest && known.mediaType === checked.mediaType;
-        return {
-          record: checked,
-          status: unchanged ? 'REVALIDATED' : known === undefined ? 'MISS' : 'EXPIRED',
-        };
-      }
-      if (head)
-        throw new BreakwaterError('UPSTREAM_PROTOCOL', `${key.registry} answered HEAD without a digest`);
+  /** Checks without anybody waiting; what goes wrong shows when somebody does. */
+  function checkBehind(exchange: Exchange, key: TagKey, known: TagRecord): void {
+    resolve(exchange, key, known).catch(() => undefined);
+  }
+
+  /** What the cache can say without upstream; undefined where upstream has to be asked first. */
+  function fromCache(
+    exchange: Exchange,
+    key: TagKey,
+    known: TagRecord,
+    policy: TagPolicy,
+  ): Answer | undefined {
+    const age = now() - known.checkedAt;
+    if (age < policy.fresh) {
+      if (policy.refresh && age > policy.fresh * REFRESH_AT) checkBehind(exchange, key, known);
+      return { record: known, status: 'HIT' };
     }
-    return { record: await fetch(exchange, key), status: known === undefined ? 'MISS' : 'EXPIRED' };
+    if (age >= policy.fresh + policy.grace) return undefined;
+    checkBehind(exchange, key, known);
+    return { record: known, status: 'UPDATING' };
+  }
+
+  /** Asks upstream, and falls back on what is known where it does not answer in time, or cannot. */
+  async function current(
+    exchange: Exchange,
+    key: TagKey,
+    known: TagRecord | undefined,
+    policy: TagPolicy,
+  ): Promise<Answer | undefined> {
+    const usable = known !== undefined && isUsable(exchange, key, known, policy);
+    const asked = resolve(exchange, key, known, usable);
+    if (!usable) return asked;
+    const stale: Answer = { record: known, status: 'STALE' };
+    try {
+      return await withPatience(asked, stale);
+    } catch (thrown) {
+      if (isOutage(asBreakwaterError(thrown))) return stale;
+      throw thrown;
+    }
+  }
+
+  function isUsable(
+    exchange: Exchange,
+    { repository }: TagKey,
+    known: TagRecord,
+    policy: TagPolicy,
+  ): boolean {
+    const inTime = now() - known.checkedAt < policy.fresh + policy.grace + policy.stale;
+    const served = exchange.request.method === 'HEAD' || store.find(known.digest) !== undefined;
+    return inTime && served && access.isKnownInOutage(exchange, repository, known.digest);
   }
 
   return async (exchange, repository, tag) => {
     const { request, registry, outcome } = exchange;
-    const { type, lifetime } = freshness(tag);
-    outcome.cacheType = type;
+    const policy = policyFor(registry.name, repository, tag);
+    outcome.cacheType = policy.type;
     const key: TagKey = {
       registry: registry.name,
       repository,
@@ -65,28 +103,18 @@ export function createPullTag(
       variant: variantOf(request.headers.accept),
     };
     const known = tags.find(key);
-    const mayHave = known !== undefined && access.isKnown(exchange, repository, known.digest);
-    let resolved: Resolved;
-    if (known !== undefined && mayHave && now() - known.checkedAt < lifetime) {
-      resolved = { record: known, status: 'HIT' };
-    } else {
-      const flight = `${identityKey(exchange.identity)} ${request.method ?? ''} ${registry.name} ${repository} ${tag} ${key.variant}`;
-      try {
-        resolved = await flights.share(flight, () => resolve(exchange, key, known));
-      } catch (thrown) {
-        const error = asBreakwaterError(thrown);
-        if (error.code === 'STORE_UNAVAILABLE') return passThrough(exchange);
-        if (known === undefined || !mayHave || !isOutage(error)) throw thrown;
-        resolved = { record: known, status: 'STALE' };
-      }
+    const believed = known !== undefined && access.isKnown(exchange, repository, known.digest);
+    let answer = believed ? fromCache(exchange, key, known, policy) : undefined;
+    try {
+      answer ??= await current(exchange, key, known, policy);
+    } catch (thrown) {
+      if (asBreakwaterError(thrown).code !== 'STORE_UNAVAILABLE') throw thrown;
     }
-    outcome.cacheStatus = resolved.status;
-    outcome.digest = resolved.record.digest;
-    if (request.method === 'HEAD') return sendObjectHead(exchange, resolved.record);
-    await pullManifest(exchange, repository, resolved.record.digest);
+    // upstream does not say what its tag means, or the store could not keep it: its answer goes on as it is
+    if (answer === undefined) return passThrough(exchange);
+    outcome.cacheStatus = answer.status;
+    outcome.digest = answer.record.digest;
+    if (request.method === 'HEAD') return sendObjectHead(exchange, answer.record);
+    await pullManifest(exchange, repository, answer.record.digest);
   };
-}
-
-function isOutage(error: BreakwaterError): boolean {
-  return error.source === 'upstream' && (error.retryable || OUTAGE.has(error.status)) && error.status !== 404;
 }

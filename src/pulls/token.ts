@@ -1,14 +1,16 @@
 import { LRUCache } from 'lru-cache';
-import type { Visibility } from '../registry/visibility.ts';
+import { asBreakwaterError } from '../registry/errors.ts';
 import type { Credentials } from '../upstream/credentials.ts';
 import { createFlights } from '../upstream/flights.ts';
 import { identityOf } from '../upstream/identity.ts';
-import type { IssuedTokens } from '../upstream/issued-tokens.ts';
+import type { IssuedTokens, TokenOwner } from '../upstream/issued-tokens.ts';
+import { isOutage } from '../upstream/outage.ts';
 import { parseTokenAnswer, readSmallBody } from '../upstream/token-answer.ts';
 import type { Upstream, UpstreamAnswer } from '../upstream/upstream.ts';
 import type { Exchange } from './exchange.ts';
 import { askAsIs, type PassThrough } from './pass-through.ts';
 import { sendWhole } from './send-error.ts';
+import { readTokenForm } from './token-form.ts';
 
 export type PassToken = (exchange: Exchange) => Promise<void>;
 
@@ -28,7 +30,8 @@ const SHARED_LIFE = 0.5;
  * Passes what clients ask of an intercepted host outside `/v2/`, its token service first of all: with the
  * configured credentials where the client brings none. A token that comes back is remembered, by its hash,
  * with whose it is, as it decides who may see what it opens. Clients without credentials that ask for the same
- * token are one question to upstream.
+ * token are one question to upstream. A service that cannot be asked is stood in for: the token then opens what
+ * is cached, for whom upstream let have it before.
  */
 export function createPassToken(
   upstream: Upstream,
@@ -39,16 +42,30 @@ export function createPassToken(
   const flights = createFlights<TokenReply>();
   const replies = new LRUCache<string, TokenReply>({ max: MAX_REPLIES });
 
-  async function ask(exchange: Exchange, visibility: Visibility): Promise<TokenReply> {
-    const answer = await askAsIs(upstream, exchange);
-    const body = await readSmallBody(answer.body, answer.host);
+  async function ask(exchange: Exchange, owner: TokenOwner, form?: Buffer): Promise<TokenReply> {
+    let answer: UpstreamAnswer;
+    let body: Buffer;
+    try {
+      answer = await askAsIs(upstream, exchange, form);
+      body = await readSmallBody(answer.body, answer.host);
+    } catch (thrown) {
+      const error = asBreakwaterError(thrown);
+      if (!isOutage(error)) throw error;
+      exchange.outcome.cacheStatus = 'STALE';
+      exchange.outcome.error = error;
+      return localReply(issued, owner);
+    }
+    if (answer.status >= 500) {
+      exchange.outcome.cacheStatus = 'STALE';
+      return localReply(issued, owner);
+    }
     const token = answer.status === 200 ? parseTokenAnswer(body) : undefined;
-    if (token !== undefined) issued.remember(token.token, visibility, token.lifetime);
+    if (token !== undefined) issued.remember(token.token, owner, token.lifetime);
     return { status: answer.status, headers: relayed(answer), body, lifetime: token?.lifetime };
   }
 
   /** For clients that bring nothing of their own. */
-  async function askOnce(exchange: Exchange, visibility: Visibility): Promise<TokenReply> {
+  async function askOnce(exchange: Exchange, owner: TokenOwner): Promise<TokenReply> {
     const key = `${exchange.registry.name} ${exchange.request.url ?? ''}`;
     const known = replies.get(key);
     if (known !== undefined) {
@@ -56,8 +73,10 @@ export function createPassToken(
       return known;
     }
     return flights.share(key, async () => {
-      const reply = await ask(exchange, visibility);
-      if (reply.lifetime !== undefined) replies.set(key, reply, { ttl: reply.lifetime * SHARED_LIFE });
+      const reply = await ask(exchange, owner);
+      const isUpstreams = exchange.outcome.cacheStatus !== 'STALE';
+      if (reply.lifetime !== undefined && isUpstreams)
+        replies.set(key, reply, { ttl: reply.lifetime * SHARED_LIFE });
       return reply;
     });
   }
@@ -73,8 +92,21 @@ export function createPassToken(
     };
     if (!isTokenRequest(exchange)) return passThrough(asking);
     outcome.cacheStatus = 'BYPASS';
-    const visibility = basic === undefined ? 'public' : 'shared';
-    const reply = anonymous ? await askOnce(asking, visibility) : await ask(asking, 'own');
+    let reply: TokenReply;
+    if (anonymous) {
+      reply = await askOnce(asking, {
+        visibility: basic === undefined ? 'public' : 'shared',
+        key: undefined,
+      });
+    } else if (request.method === 'GET') {
+      reply = await ask(asking, {
+        visibility: 'own',
+        key: identity.kind === 'client' ? identity.key : undefined,
+      });
+    } else {
+      const form = await readTokenForm(request);
+      reply = await ask(asking, { visibility: 'own', key: form.ownerKey }, form.body);
+    }
     sendWhole(exchange, reply.status, reply.headers, reply.body);
   };
 }
@@ -85,6 +117,18 @@ function isTokenRequest({ request }: Exchange): boolean {
     return request.headers['content-type']?.startsWith('application/x-www-form-urlencoded') ?? false;
   }
   return request.method === 'GET' && /[?&](service|scope)=/.test(request.url ?? '');
+}
+
+function localReply(issued: IssuedTokens, owner: TokenOwner): TokenReply {
+  const { token, lifetime } = issued.issue(owner);
+  const issuedAt = new Date().toISOString();
+  const body = { token, access_token: token, expires_in: lifetime / 1000, issued_at: issuedAt };
+  return {
+    status: 200,
+    headers: { 'content-type': 'application/json' },
+    body: Buffer.from(JSON.stringify(body)),
+    lifetime,
+  };
 }
 
 function relayed({ headers }: UpstreamAnswer): TokenReply['headers'] {

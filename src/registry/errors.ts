@@ -124,6 +124,20 @@ export const ERRORS = {
     'The registry sent something that is not a valid answer.',
   ),
   UPSTREAM_NOT_FOUND: kind(404, 'MANIFEST_UNKNOWN', 'upstream', false, 'The registry does not have it.'),
+  UPSTREAM_LIMITED: kind(
+    429,
+    'TOOMANYREQUESTS',
+    'upstream',
+    true,
+    'The registry limits how often it may be asked, and nothing in the cache can answer instead.',
+  ),
+  UPSTREAM_OFFLINE: kind(
+    504,
+    'UNAVAILABLE',
+    'upstream',
+    true,
+    'The proxy is set to OFFLINE=true and the cache does not have it.',
+  ),
   UPSTREAM_STATUS: kind(502, 'UNKNOWN', 'upstream', true, 'The registry answered with an unexpected status.'),
   UPSTREAM_REDIRECTS: kind(
     502,

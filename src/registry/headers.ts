@@ -57,3 +57,16 @@ function isConnection(name: string): boolean {
 function isRaw(headers: readonly string[] | HeaderFields): headers is readonly string[] {
   return Array.isArray(headers);
 }
+
+/** The headers of these names that are there, their values as they are. */
+export function pickHeaders(
+  headers: Readonly<Record<string, string | string[] | undefined>>,
+  names: readonly string[],
+): Record<string, string | string[]> {
+  return Object.fromEntries(
+    names.flatMap((name) => {
+      const value = headers[name];
+      return value === undefined ? [] : [[name, value]];
+    }),
+  );
+}

@@ -1,4 +1,4 @@
-import { digestAlgorithm, digestHex, type Digest } from '../registry/digest.ts';
+import { digestAlgorithm, digestHex, parseDigest, type Digest } from '../registry/digest.ts';
 
 /**
  * Gives each digest a small whole number, its slot, by which arrays can tell more of it; a slot that was let go is
@@ -86,7 +86,7 @@ export function createDigestSlots(): DigestSlots {
     for (let word = 0; word < WORDS; word += 1) {
       hex += (keys[slot * WORDS + word] ?? 0).toString(16).padStart(HEX_PER_WORD, '0');
     }
-    return `sha256:${hex}` as Digest;
+    return parseDigest(`sha256:${hex}`);
   }
 
   function digest(slot: number): Digest {

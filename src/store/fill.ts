@@ -57,8 +57,14 @@ export function startFill(options: FillOptions): Fill {
   let size: number | undefined;
   let announced = 0;
   let failure: BreakwaterError | undefined;
+  /** Every byte is there and was verified, whether or not it could be stored. */
+  let whole = false;
   let ended = false;
+  let released = false;
+  /** Nobody reads any more, and nobody wants it finished. */
   let left = false;
+  /** The body that was cancelled for that; it may end as if it were complete. */
+  let dropped: FillBody | undefined;
   let readers = 0;
   let waiting: (() => void)[] = [];
 
@@ -74,12 +80,15 @@ export function startFill(options: FillOptions): Fill {
 
   async function run(): Promise<StoredObject> {
     const beginning = options.begin();
+    beginning.catch(() => undefined); // a disk that fails before upstream answers is heard of when it has
     try {
       body = await first;
       partial = await beginning;
       await transfer(body, partial);
       partial.verify();
+      whole = true;
       announce(partial.length);
+      wake();
       return await partial.publish(body.mediaType);
     } catch (thrown) {
       failure = asBreakwaterError(thrown);
@@ -102,7 +111,8 @@ export function startFill(options: FillOptions): Fill {
   /** Brings the whole of the object into the partial one, however often the way breaks. */
   async function transfer(given: FillBody, into: PartialObject): Promise<void> {
     if (size !== undefined) await into.reserve(size);
-    announce(into.length);
+    // what was kept may be all there is, and is not verified
+    announce(Math.min(into.length, size ?? Infinity) - 1);
     let current = given;
     for (let fruitless = 0; ;) {
       const before = into.length;
@@ -110,14 +120,23 @@ export function startFill(options: FillOptions): Fill {
         return await append(current, into);
       } catch (thrown) {
         const error = asBreakwaterError(thrown);
+        current.cancel();
+        if (!isBroken(error)) throw error;
+        if (into.length === size) return; // nothing was missing but a proper end
         fruitless = into.length > before ? 1 : fruitless + 1;
         const pause = PAUSES_MS[fruitless];
-        if (left || pause === undefined || !isBroken(error)) throw error;
+        if (left || pause === undefined) throw error;
         await new Promise((resolve) => void setTimeout(resolve, pause));
         current = await reopen(into.length, error);
         body = current;
+        if (left) drop();
       }
     }
+  }
+
+  function drop(): void {
+    dropped = body;
+    body?.cancel();
   }
 
   /** A body that breaks before its first byte is the same as one that could not be opened. */
@@ -142,6 +161,9 @@ export function startFill(options: FillOptions): Fill {
 
   async function append(from: FillBody, into: PartialObject): Promise<void> {
     let skip = into.length - from.start;
+    if (skip < 0) {
+      throw new BreakwaterError('UPSTREAM_RESET', `upstream began at ${from.start}, after ${into.length}`);
+    }
     for await (const chunk of watched(from, options.stallTimeout)) {
       const fresh = skip > 0 ? chunk.subarray(skip) : chunk;
       skip = Math.max(0, skip - chunk.length);
@@ -154,7 +176,7 @@ export function startFill(options: FillOptions): Fill {
       await into.append(fresh);
       if (size !== undefined && into.length < size) announce(into.length);
     }
-    if (left) throw new BreakwaterError('UPSTREAM_RESET', 'the fill was left by its last client');
+    if (from === dropped) throw new BreakwaterError('UPSTREAM_RESET', 'the fill was left by its last client');
     if (size !== undefined && into.length < size) {
       throw new BreakwaterError('UPSTREAM_RESET', `upstream ended after ${into.length} of ${size} bytes`);
     }
@@ -173,18 +195,22 @@ export function startFill(options: FillOptions): Fill {
   }
 
   function release(): void {
-    if (ended && readers === 0) partial?.release();
+    if (!ended || readers > 0 || released) return;
+    released = true;
+    partial?.release();
   }
 
   function read(buffer: Buffer, position: number): number | Promise<number> {
     if (partial !== undefined && position < announced) {
+      if (released) throw new BreakwaterError('STORE_UNAVAILABLE', 'the fill is over and its file closed');
       return partial.read(
         buffer.length > announced - position ? buffer.subarray(0, announced - position) : buffer,
         position,
       );
     }
-    if (failure !== undefined) return Promise.reject(failure);
-    if (ended) return 0;
+    if (whole) return 0;
+    // not before the end: who is told begins another fill, and must not find this one
+    if (ended && failure !== undefined) return Promise.reject(failure);
     return new Promise<void>((resolve) => void waiting.push(resolve)).then(() => read(buffer, position));
   }
 
@@ -199,10 +225,11 @@ export function startFill(options: FillOptions): Fill {
     },
     reader() {
       readers += 1;
+      left = false;
       let closed = false;
       return {
         get size() {
-          return ended && failure === undefined ? announced : size;
+          return whole ? announced : size;
         },
         get growing() {
           return !ended;
@@ -214,7 +241,7 @@ export function startFill(options: FillOptions): Fill {
           readers -= 1;
           if (readers === 0 && !ended && options.abandoned === 'keep') {
             left = true;
-            body?.cancel();
+            drop();
           }
           release();
         },

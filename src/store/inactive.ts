@@ -1,3 +1,4 @@
+import type { Digest } from '../registry/digest.ts';
 import type { ObjectTable } from './index/object-table.ts';
 import type { Store } from './store.ts';
 import type { OnFault } from './index/writer.ts';
@@ -19,9 +20,13 @@ export function startInactiveSweep(
 ): () => void {
   const stop = new AbortController();
   async function sweep(): Promise<void> {
+    let before: Digest | undefined;
     while (!stop.signal.aborted) {
       const unused = objects.unusedSince(now() - inactive, BATCH);
-      if (unused.length === 0) return;
+      const [oldest] = unused;
+      // an index that cannot be written gives the same ones again and again
+      if (oldest === undefined || oldest === before) return;
+      before = oldest;
       await Promise.all(unused.map((digest) => store.remove(digest)));
     }
   }

@@ -1,21 +1,20 @@
 import type { Digest } from '../registry/digest.ts';
+import { createDigestSlots } from './digest-slots.ts';
 import type { EvictionPolicy } from './eviction.ts';
+import { createSlotQueues, type SlotQueue } from './slot-queues.ts';
 
-/** Share of the bytes that new objects have to prove themselves in. */
-const SMALL_SHARE = 0.1;
+/** Share of the bytes that new objects have to prove themselves in; `bench/eviction` shows how it was chosen. */
+const SMALL_SHARE = 0.2;
+/** Objects up to this size take no part in the small queue: manifests and configurations, a request each. */
+const LIGHT_SIZE = 64 * 1024;
 /** Accesses that are counted; more say nothing new. */
 const MAX_FREQUENCY = 3;
-/** Accesses in the small queue by which an object has proved itself. */
-const PROMOTED_AT = 1;
+/** Rounds that one call of `victim` gives to used objects before use protects no more: a bound on its time. */
+const MAX_ROUNDS = 10_000;
 
-interface Entry {
-  readonly size: number;
-  frequency: number;
-}
-
-interface Queue {
-  readonly entries: Map<Digest, Entry>;
-  bytes: number;
+/** An eviction policy that says how much it remembers of what has left. */
+export interface S3Fifo extends EvictionPolicy {
+  ghosts(): { readonly objects: number; readonly bytes: number };
 }
 
 /**
@@ -23,86 +22,98 @@ interface Queue {
  * round, and the ghosts of what left the small one, which enter the main one if they come again.
  * Source: Yang et al., "FIFO queues are all you need for cache eviction", SOSP 2023.
  */
-export function createS3Fifo(): EvictionPolicy {
-  const small: Queue = { entries: new Map(), bytes: 0 };
-  const main: Queue = { entries: new Map(), bytes: 0 };
-  const ghosts = new Map<Digest, number>();
-  let ghostBytes = 0;
+export function createS3Fifo(): S3Fifo {
+  const slots = createDigestSlots();
+  const queues = createSlotQueues();
+  const small = queues.create();
+  const main = queues.create();
+  const ghosts = queues.create();
+  /** Accesses, per slot. */
+  let frequencies = new Uint8Array(1024);
 
-  function push(queue: Queue, digest: Digest, entry: Entry): void {
-    queue.entries.set(digest, entry);
-    queue.bytes += entry.size;
+  function forget(slot: number): void {
+    queues.of(slot)?.delete(slot);
+    slots.release(slot);
   }
 
-  function take(queue: Queue, digest: Digest): Entry | undefined {
-    const entry = queue.entries.get(digest);
-    if (entry === undefined) return undefined;
-    queue.entries.delete(digest);
-    queue.bytes -= entry.size;
-    return entry;
+  function move(slot: number, to: SlotQueue): void {
+    queues.of(slot)?.delete(slot);
+    to.push(slot, queues.size(slot));
   }
 
-  function forgetGhost(digest: Digest): boolean {
-    ghostBytes -= ghosts.get(digest) ?? 0;
-    return ghosts.delete(digest);
-  }
-
-  /** Ghosts are kept for as many bytes as the main queue has. */
-  function addGhost(digest: Digest, size: number): void {
-    ghosts.set(digest, size);
-    ghostBytes += size;
-    for (const [oldest] of ghosts) {
-      if (ghostBytes <= main.bytes || ghosts.size === 1) break;
-      forgetGhost(oldest);
+  /** Ghosts are kept for as many bytes as the main queue has, and no more of them than there are objects. */
+  function trimGhosts(): void {
+    while (ghosts.bytes > main.bytes || ghosts.length > small.length + main.length) {
+      const oldest = ghosts.head();
+      if (oldest === undefined) return;
+      forget(oldest);
     }
   }
 
-  /** One step: the object at the head leaves, or gets another round. */
-  function step(queue: Queue, pinned: (digest: Digest) => boolean): Digest | undefined {
-    const [head] = queue.entries;
-    if (head === undefined) return undefined;
-    const [digest, entry] = head;
-    take(queue, digest);
-    if (pinned(digest)) {
-      push(queue, digest, entry);
-      return undefined;
-    }
-    if (queue === small && entry.frequency >= PROMOTED_AT) {
-      entry.frequency = 0;
-      push(main, digest, entry);
-      return undefined;
-    }
-    if (queue === main && entry.frequency > 0) {
-      entry.frequency -= 1;
-      push(main, digest, entry);
-      return undefined;
-    }
-    if (queue === small) addGhost(digest, entry.size);
+  function evict(slot: number): Digest {
+    const digest = slots.digest(slot);
+    if (queues.of(slot) === small) move(slot, ghosts);
+    else forget(slot);
+    trimGhosts();
     return digest;
+  }
+
+  /** Gives an object that was used a further round in the main queue; false where it was not used. */
+  function again(slot: number): boolean {
+    const frequency = frequencies[slot] ?? 0;
+    if (frequency === 0) return false;
+    // the first round after the small queue is for having proved itself, whatever the number of accesses
+    frequencies[slot] = queues.of(slot) === small ? 0 : frequency - 1;
+    move(slot, main);
+    return true;
   }
 
   return {
     admit(digest, size) {
-      const frequency = (take(small, digest) ?? take(main, digest))?.frequency ?? 0;
-      push(forgetGhost(digest) ? main : small, digest, { size, frequency });
+      const slot = slots.take(digest);
+      if (slot >= frequencies.length) frequencies = enlarged(frequencies);
+      const queue = queues.of(slot);
+      queue?.delete(slot);
+      if (queue === undefined || queue === ghosts) frequencies[slot] = 0;
+      const proved = queue === ghosts || queue === main || size <= LIGHT_SIZE;
+      (proved ? main : small).push(slot, size);
     },
     access(digest) {
-      const entry = small.entries.get(digest) ?? main.entries.get(digest);
-      if (entry !== undefined && entry.frequency < MAX_FREQUENCY) entry.frequency += 1;
+      const slot = slots.find(digest);
+      if (slot === undefined) return;
+      const frequency = frequencies[slot] ?? 0;
+      if (frequency < MAX_FREQUENCY) frequencies[slot] = frequency + 1;
     },
     remove(digest) {
-      if (take(small, digest) === undefined) take(main, digest);
+      const slot = slots.find(digest);
+      if (slot !== undefined && queues.of(slot) !== ghosts) forget(slot);
     },
     victim(pinned) {
-      // every object may need its rounds, and be passed over once for being read
-      const steps = (small.entries.size + main.entries.size) * (MAX_FREQUENCY + 2);
-      for (let left = steps; left > 0; left -= 1) {
-        const fromSmall = small.bytes > (small.bytes + main.bytes) * SMALL_SHARE || main.entries.size === 0;
-        const victim = step(fromSmall ? small : main, pinned);
-        if (victim !== undefined) return victim;
+      let rounds = 0;
+      let passedOver = 0;
+      while (passedOver < small.length + main.length) {
+        const fromSmall = small.bytes > (small.bytes + main.bytes) * SMALL_SHARE || main.length === 0;
+        const slot = (fromSmall ? small : main).head() ?? small.head();
+        if (slot === undefined) return undefined;
+        if (rounds < MAX_ROUNDS && again(slot)) {
+          rounds += 1;
+        } else if (pinned(slots.digest(slot))) {
+          // who is being read was used: it need not prove itself any more
+          move(slot, main);
+          passedOver += 1;
+        } else {
+          return evict(slot);
+        }
       }
       return undefined;
     },
-    totals: () => ({ objects: small.entries.size + main.entries.size, bytes: small.bytes + main.bytes }),
+    totals: () => ({ objects: small.length + main.length, bytes: small.bytes + main.bytes }),
+    ghosts: () => ({ objects: ghosts.length, bytes: ghosts.bytes }),
   };
+}
+
+function enlarged(old: Uint8Array): Uint8Array {
+  const larger = new Uint8Array(old.length * 2);
+  larger.set(old);
+  return larger;
 }

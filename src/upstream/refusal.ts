@@ -1,5 +1,6 @@
 import type { OutgoingHttpHeaders } from 'node:http';
 import { BreakwaterError, type ErrorCode } from '../registry/errors.ts';
+import { pickHeaders } from '../registry/headers.ts';
 import { readSmallBody } from './token-answer.ts';
 import type { UpstreamAnswer } from './upstream.ts';
 
@@ -30,12 +31,7 @@ export class UpstreamRefusal extends BreakwaterError {
 /** Reads a refusal to its end; its body is small or it is no refusal. */
 export async function toRefusal(answer: UpstreamAnswer): Promise<UpstreamRefusal> {
   const body = await readSmallBody(answer.body, answer.host);
-  const headers = Object.fromEntries(
-    RELAYED.flatMap((name) => {
-      const value = answer.headers[name];
-      return value === undefined ? [] : [[name, value]];
-    }),
-  );
+  const headers = pickHeaders(answer.headers, RELAYED);
   return new UpstreamRefusal(refusalCode(answer.status), answer.host, answer.status, headers, body);
 }
 
@@ -43,5 +39,6 @@ function refusalCode(status: number): ErrorCode {
   if (status === 401) return 'UNAUTHORIZED';
   if (status === 403) return 'DENIED';
   if (status === 404) return 'UPSTREAM_NOT_FOUND';
+  if (status === 429) return 'UPSTREAM_LIMITED';
   return 'UPSTREAM_STATUS';
 }

@@ -50,6 +50,8 @@ export class Proxy {
       CACHE_DIR: this.cacheDir,
       CA_DIR: this.caDir,
       EXTRA_CA_FILE: home.ca,
+      // what is asked upstream must not depend on how fast a test is
+      TAG_CHECK_INTERVAL: '0',
       ...options.env,
     };
   }

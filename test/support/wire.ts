@@ -137,7 +137,8 @@ async function handshake(
   options: ConnectionOptions,
 ): Promise<TLSSocket> {
   const servername = target.slice(0, target.lastIndexOf(':'));
-  const secure = tlsConnect({ socket, servername, ca: readFileSync(proxy.caFile), ...options });
+  const ca = options.ca ?? readFileSync(proxy.caFile);
+  const secure = tlsConnect({ socket, servername, ...options, ca });
   await once(secure, 'secureConnect');
   return secure;
 }

@@ -64,6 +64,8 @@ export async function startProxy(options: ProxyOptions): Promise<ProxyProcess> {
     CACHE_DIR: cacheDir,
     CA_DIR: caDir,
     EXTRA_CA_FILE: extraCa,
+    // what is asked upstream must not depend on how fast a test is
+    TAG_CHECK_INTERVAL: '0',
     REGISTRIES: options.registries.map(({ tls, host }) => (tls ? host : `http://${host}`)).join(' '),
     DISABLE_IPV6: 'true',
     ...options.env,

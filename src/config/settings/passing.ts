@@ -1,4 +1,4 @@
-import { parseBoolean } from '../plain-values.ts';
+import { parseBoolean, parseCount } from '../plain-values.ts';
 import type { Setting } from '../setting.ts';
 
 /** Pushes, and how upstream is reached. */
@@ -41,6 +41,22 @@ export const PASSING = {
     parse: parseBoolean,
     default: 'false',
     help: 'Whether IPv6 addresses of registries are left unused.',
+    since: '0.1.0',
+  },
+  rateLimitReserve: {
+    env: 'RATE_LIMIT_RESERVE',
+    path: 'upstream.rate_limit_reserve',
+    parse: parseCount,
+    default: '10',
+    help: "How many pulls of a registry's rate limit are kept back for content that is not cached; when so few are left, cached tags are served without being checked.",
+    since: '0.1.0',
+  },
+  offline: {
+    env: 'OFFLINE',
+    path: 'upstream.offline',
+    parse: parseBoolean,
+    default: 'false',
+    help: 'Whether everything is answered from the cache alone and no registry is asked.',
     since: '0.1.0',
   },
 } as const satisfies Record<string, Setting<unknown>>;

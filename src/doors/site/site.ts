@@ -19,20 +19,21 @@ const GREETING = 'docker-registry-proxy: The docker caching proxy is working!';
 
 export function createSite(authority: Authority): Site {
   function page(request: IncomingMessage): Page {
-    const url = new URL(request.url ?? '/', 'http://site');
-    switch (url.pathname) {
+    // as it came: a URL parser would take `//host/` for a host and `/..` for the root
+    const [path = '/', query] = (request.url ?? '/').split(/\?(.*)/s);
+    switch (path) {
       case '/':
         return request.headers.accept?.includes('text/html') === true
           ? { type: 'text/html; charset=utf-8', body: homePage(authority) }
           : { type: 'text/plain; charset=utf-8', body: GREETING };
       case '/ca.crt':
-        return url.searchParams.get('format') === 'der'
+        return new URLSearchParams(query).get('format') === 'der'
           ? { type: 'application/pkix-cert', body: authority.certificateDer, headers: ATTACHED }
           : { type: 'application/x-x509-ca-cert', body: authority.certificatePem, headers: ATTACHED };
       case '/setup/systemd':
         return { type: 'text/x-shellscript; charset=utf-8', body: systemdScript(request.headers.host) };
       default:
-        throw new BreakwaterError('NOT_FOUND', `nothing is served at ${url.pathname.slice(0, 200)}`, {
+        throw new BreakwaterError('NOT_FOUND', `nothing is served at ${path.slice(0, 200)}`, {
           mend: 'Point clients at this address as HTTPS_PROXY; /ca.crt and /setup/systemd help to set them up.',
         });
     }

@@ -42,8 +42,17 @@ export interface DiskStoreOptions {
 export function createDiskStore(options: DiskStoreOptions): Store {
   const { layout, objects, eviction, now, onFault } = options;
   const warmth = createWarmth(process.availableMemory() * PAGE_CACHE_SHARE);
-  const opened = createOpenObjects((digest) => layout.blob(digest), warmth);
-  const kept = openKeptPartials(layout.partials);
+  const opened = createOpenObjects(
+    (digest) => layout.blob(digest),
+    warmth,
+    (digest, error) => {
+      onFault(error, 'reading an object');
+      void drop(digest);
+    },
+  );
+  const kept = openKeptPartials(layout.partials, onFault);
+  /** Objects whose files are being deleted: for all but the disk they are gone. */
+  const leaving = new Map<Digest, Promise<void>>();
   const filling = new Set<Digest>();
   const used = new Map<Digest, number>();
   const room = createRoom({
@@ -52,7 +61,7 @@ export function createDiskStore(options: DiskStoreOptions): Store {
     maxSize: options.maxSize,
     minFree: options.minFree,
     isPinned: (digest) => opened.has(digest),
-    evict: (digest) => void remove(digest).catch((error: unknown) => onFault(error, 'evicting an object')),
+    evict: drop,
     kept,
   });
 
@@ -74,17 +83,21 @@ export function createDiskStore(options: DiskStoreOptions): Store {
 
   function find(digest: Digest): StoredObject | undefined {
     const row = objects.get(digest) ?? adopt(digest);
-    if (row === undefined) return undefined;
-    eviction.access(digest);
-    used.set(digest, now());
+    if (row !== undefined) used.set(digest, now());
     return row;
   }
 
   /** Takes in a file whose row was lost with the last moment before a crash: its name says it was verified. */
   function adopt(digest: Digest): StoredObject | undefined {
-    const stat = statSync(layout.blob(digest), { throwIfNoEntry: false });
-    if (stat === undefined || !stat.isFile()) return undefined;
-    return admit({ digest, size: stat.size, mediaType: undefined });
+    if (leaving.has(digest)) return undefined;
+    try {
+      const stat = statSync(layout.blob(digest), { throwIfNoEntry: false });
+      if (stat === undefined || !stat.isFile()) return undefined;
+      return admit({ digest, size: stat.size, mediaType: undefined });
+    } catch (error) {
+      onFault(error, 'looking for an object');
+      return undefined;
+    }
   }
 
   function admit(object: StoredObject): StoredObject {
@@ -100,11 +113,16 @@ export function createDiskStore(options: DiskStoreOptions): Store {
     warmth.cooled(digest);
   }
 
-  async function remove(digest: Digest): Promise<void> {
+  function remove(digest: Digest): Promise<void> {
     forget(digest);
-    await unlinkFile(layout.blob(digest)).catch((error: unknown) => {
-      if (!isMissing(error)) throw error;
-    });
+    const gone =
+      leaving.get(digest) ?? unlinkIfThere(layout.blob(digest)).finally(() => void leaving.delete(digest));
+    leaving.set(digest, gone);
+    return gone;
+  }
+
+  async function drop(digest: Digest): Promise<void> {
+    await remove(digest).catch((error: unknown) => onFault(error, 'deleting an object'));
   }
 
   async function begin(expected: Digest | undefined): Promise<PartialObject> {
@@ -125,14 +143,15 @@ export function createDiskStore(options: DiskStoreOptions): Store {
     };
     try {
       const file = await openPartialFile(path, expected);
+      reservation.wrote(file.length);
       let reserved = 0;
       const reserve = async (size: number): Promise<void> => {
         await reservation.grow(size);
         reserved = size;
       };
       const discard = async (): Promise<void> => {
+        await unlinkIfThere(path).catch((error: unknown) => onFault(error, 'deleting a partial object'));
         end();
-        await unlinkFile(path).catch((error: unknown) => onFault(error, 'deleting a partial object'));
       };
       return {
         get length() {
@@ -140,14 +159,17 @@ export function createDiskStore(options: DiskStoreOptions): Store {
         },
         reserve,
         async append(chunk) {
-          if (file.length + chunk.length > reserved) await reserve(file.length + chunk.length + STEP);
+          const needed = file.length + chunk.length;
+          if (needed > reserved) await reserve(Math.max(needed, Math.min(needed + STEP, options.maxSize)));
           await file.append(chunk);
+          reservation.wrote(file.length);
           if (named !== undefined) warmth.moved(named, file.length - chunk.length, file.length);
         },
         read: (buffer, position) => file.read(buffer, position),
         verify: () => void file.verify(),
         async publish(mediaType) {
           const digest = file.verify();
+          await leaving.get(digest)?.catch(() => undefined); // or it would take the new file with it
           await file.moveTo(layout.blob(digest));
           end();
           const object = admit({ digest, size: file.length, mediaType });
@@ -176,10 +198,16 @@ export function createDiskStore(options: DiskStoreOptions): Store {
     async open(digest) {
       const object = find(digest);
       if (object === undefined) return undefined;
-      const source = await opened.open(object);
-      // somebody deleted or damaged the file under us: the index is mended and upstream is asked again
-      if (source === undefined) forget(digest);
-      return source;
+      eviction.access(digest);
+      try {
+        const source = await opened.open(object);
+        // somebody deleted the file under us: the index is mended and upstream is asked again
+        if (source === undefined) forget(digest);
+        return source;
+      } catch (error) {
+        onFault(error, 'opening an object');
+        throw error;
+      }
     },
     describe(digest, mediaType) {
       const row = objects.get(digest);
@@ -191,7 +219,14 @@ export function createDiskStore(options: DiskStoreOptions): Store {
       closing.abort();
       await reconciled;
       flush();
-      await opened.close();
     },
   };
+}
+
+async function unlinkIfThere(path: string): Promise<void> {
+  try {
+    await unlinkFile(path);
+  } catch (error) {
+    if (!isMissing(error)) throw error;
+  }
 }

@@ -8,5 +8,14 @@ export function diskFault(cause: unknown, doing: string): BreakwaterError {
 }
 
 export function isMissing(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'ENOENT';
+  return codeOf(error) === 'ENOENT';
+}
+
+/** True where the medium itself refused to give bytes back. */
+export function isUnreadable(error: unknown): boolean {
+  return codeOf(error) === 'EIO';
+}
+
+function codeOf(error: unknown): unknown {
+  return error instanceof Error && 'code' in error ? error.code : undefined;
 }

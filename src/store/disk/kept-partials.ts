@@ -1,6 +1,7 @@
 import { readdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { digestAlgorithm, digestHex, isDigest, type Digest } from '../../registry/digest.ts';
+import type { OnFault } from '../index/writer.ts';
 
 /** Partial objects that nobody fills now, by the digest they will have; they survive a restart. */
 export interface KeptPartials {
@@ -17,7 +18,7 @@ export interface KeptPartials {
 }
 
 /** Finds what is in the folder; files that belong to no digest are what a crash left, and are deleted. */
-export function openKeptPartials(folder: string): KeptPartials {
+export function openKeptPartials(folder: string, onFault: OnFault): KeptPartials {
   const lengths = new Map<Digest, number>();
   let bytes = 0;
   const path = (digest: Digest): string => join(folder, `${digestAlgorithm(digest)}-${digestHex(digest)}`);
@@ -50,7 +51,11 @@ export function openKeptPartials(folder: string): KeptPartials {
       const [oldest] = lengths.keys();
       if (oldest === undefined) return false;
       take(oldest);
-      rmSync(path(oldest), { force: true });
+      try {
+        rmSync(path(oldest), { force: true });
+      } catch (error) {
+        onFault(error, 'deleting a kept partial object');
+      }
       return true;
     },
   };

@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { digestAlgorithm, digestHex, type Digest } from '../../registry/digest.ts';
 import { BreakwaterError } from '../../registry/errors.ts';
@@ -43,13 +43,13 @@ export function openLayout(root: string): Layout {
 }
 
 function checkVersion(file: string): void {
-  let version: string;
-  try {
-    version = readFileSync(file, 'utf8').trim();
-  } catch {
-    writeFileSync(file, `${LAYOUT_VERSION}\n`);
+  if (!existsSync(file)) {
+    // a crash must not leave a file without its content, which would be refused for ever
+    writeFileSync(`${file}.new`, `${LAYOUT_VERSION}\n`);
+    renameSync(`${file}.new`, file);
     return;
   }
+  const version = readFileSync(file, 'utf8').trim();
   if (version === LAYOUT_VERSION) return;
   throw new BreakwaterError(
     'CACHE_UNUSABLE',

@@ -1,8 +1,9 @@
 import { close, fstat, open, read, readSync } from 'node:fs';
 import { promisify } from 'node:util';
 import type { Digest } from '../../registry/digest.ts';
+import { BreakwaterError } from '../../registry/errors.ts';
 import type { ByteSource, StoredObject } from '../store.ts';
-import { diskFault, isMissing } from './fault.ts';
+import { diskFault, isMissing, isUnreadable } from './fault.ts';
 import type { Warmth } from './warmth.ts';
 
 const openFile = promisify(open);
@@ -19,7 +20,6 @@ export interface OpenObjects {
    * @throws `STORE_UNAVAILABLE`.
    */
   open(object: StoredObject): Promise<ByteSource | undefined>;
-  close(): Promise<void>;
 }
 
 interface Entry {
@@ -28,7 +28,14 @@ interface Entry {
   readers: number;
 }
 
-export function createOpenObjects(pathOf: (digest: Digest) => string, warmth: Warmth): OpenObjects {
+/** Told of an object that the disk cannot give as it was stored. */
+export type OnDamaged = (digest: Digest, error: BreakwaterError) => void;
+
+export function createOpenObjects(
+  pathOf: (digest: Digest) => string,
+  warmth: Warmth,
+  onDamaged: OnDamaged,
+): OpenObjects {
   const entries = new Map<Digest, Entry>();
 
   async function openWhole({ digest, size }: StoredObject): Promise<number | undefined> {
@@ -39,38 +46,74 @@ export function createOpenObjects(pathOf: (digest: Digest) => string, warmth: Wa
       if (isMissing(cause)) return undefined;
       throw diskFault(cause, 'opening an object');
     }
-    if ((await statFile(file)).size === size) return file;
-    close(file, () => undefined);
-    return undefined;
+    try {
+      const found = (await statFile(file)).size;
+      if (found === size) return file;
+      onDamaged(digest, tooShort(digest, found, size));
+      close(file, ignore);
+      return undefined;
+    } catch (cause) {
+      close(file, ignore);
+      throw diskFault(cause, 'opening an object');
+    }
   }
 
   function letGo(digest: Digest, entry: Entry): void {
     entry.readers -= 1;
     if (entry.readers > 0) return;
-    if (entries.get(digest) === entry) entries.delete(digest);
-    entry.file.then(closeIfOpen, () => undefined); // whoever opened it was told
+    detach(digest, entry);
+    entry.file.then(closeIfOpen, ignore); // whoever opened it was told
   }
 
-  function reader(object: StoredObject, file: number, onClose: () => void): ByteSource {
+  /** Nobody else shares the file from now on. */
+  function detach(digest: Digest, entry: Entry): void {
+    if (entries.get(digest) === entry) entries.delete(digest);
+  }
+
+  function reader(object: StoredObject, file: number, entry: Entry): ByteSource {
     const { digest, size } = object;
     let closed = false;
+
+    function damaged(error: BreakwaterError): BreakwaterError {
+      detach(digest, entry);
+      onDamaged(digest, error);
+      return error;
+    }
+    function checked(length: number, position: number): number {
+      if (length === 0 && position < size) throw damaged(tooShort(digest, position, size));
+      return length;
+    }
+    function failed(cause: unknown): BreakwaterError {
+      if (cause instanceof BreakwaterError) return cause;
+      const error = diskFault(cause, 'reading an object');
+      return isUnreadable(cause) ? damaged(error) : error;
+    }
     return {
       size,
       growing: false,
       read(buffer, position) {
         if (!warmth.isWarm(digest, Math.min(position + buffer.length, size))) {
-          return readAside(file, buffer, position).then((length) => {
-            warmth.moved(digest, position, position + length);
-            return length;
-          });
+          return readAside(file, buffer, position).then(
+            (length) => {
+              warmth.moved(digest, position, position + length);
+              return checked(length, position);
+            },
+            (error: unknown) => {
+              throw failed(error);
+            },
+          );
         }
-        const before = performance.now();
-        const length = readNow(file, buffer, position);
-        if (performance.now() - before > SLOW_READ_MS) warmth.cooled(digest);
-        return length;
+        try {
+          const before = performance.now();
+          const length = readSync(file, buffer, 0, buffer.length, position);
+          if (performance.now() - before > SLOW_READ_MS) warmth.cooled(digest);
+          return checked(length, position);
+        } catch (error) {
+          throw failed(error);
+        }
       },
       close() {
-        if (!closed) onClose();
+        if (!closed) letGo(digest, entry);
         closed = true;
       },
     };
@@ -87,26 +130,21 @@ export function createOpenObjects(pathOf: (digest: Digest) => string, warmth: Wa
         letGo(digest, entry);
         throw error;
       });
-      if (file !== undefined) return reader(object, file, () => letGo(digest, entry));
+      if (file !== undefined) return reader(object, file, entry);
       letGo(digest, entry);
       return undefined;
-    },
-    async close() {
-      await Promise.all([...entries.values()].map(async ({ file }) => closeIfOpen(await file)));
     },
   };
 }
 
+function ignore(): void {}
+
 function closeIfOpen(file: number | undefined): void {
-  if (file !== undefined) close(file, () => undefined);
+  if (file !== undefined) close(file, ignore);
 }
 
-function readNow(file: number, buffer: Buffer, position: number): number {
-  try {
-    return readSync(file, buffer, 0, buffer.length, position);
-  } catch (cause) {
-    throw diskFault(cause, 'reading an object');
-  }
+function tooShort(digest: Digest, found: number, size: number): BreakwaterError {
+  return new BreakwaterError('STORE_UNAVAILABLE', `${digest} has ${found} bytes instead of ${size}`);
 }
 
 /** On the thread pool, so that a slow disk stops nobody else. */
@@ -114,7 +152,7 @@ function readAside(file: number, buffer: Buffer, position: number): Promise<numb
   return new Promise((resolve, reject) => {
     read(file, buffer, 0, buffer.length, position, (error, length) => {
       if (error === null) resolve(length);
-      else reject(diskFault(error, 'reading an object'));
+      else reject(error);
     });
   });
 }

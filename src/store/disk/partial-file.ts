@@ -1,4 +1,4 @@
-import { close, constants, fstat, fsync, mkdirSync, open, read, readSync, rename, write } from 'node:fs';
+import { close, constants, fsync, mkdirSync, open, read, readSync, rename, unlink, write } from 'node:fs';
 import { dirname } from 'node:path';
 import { promisify } from 'node:util';
 import { createDigester, digestAlgorithm, type Digest } from '../../registry/digest.ts';
@@ -6,7 +6,6 @@ import { BreakwaterError } from '../../registry/errors.ts';
 import { diskFault, isMissing } from './fault.ts';
 
 const openFile = promisify(open);
-const statFile = promisify(fstat);
 const closeFile = promisify(close);
 const syncFile = promisify(fsync);
 const renameFile = promisify(rename);
@@ -38,12 +37,17 @@ export async function openPartialFile(path: string, expected: Digest | undefined
   const digester = createDigester(expected === undefined ? 'sha256' : digestAlgorithm(expected));
   let verified: Digest | undefined;
   let length = 0;
-  for (let left = await sizeOf(file); left > 0;) {
-    const bytes = await readAt(file, length);
-    if (bytes.length === 0) break;
-    digester.update(bytes);
-    length += bytes.length;
-    left -= bytes.length;
+  try {
+    for (;;) {
+      const bytes = await readAt(file, length);
+      if (bytes.length === 0) break;
+      digester.update(bytes);
+      length += bytes.length;
+    }
+  } catch (cause) {
+    // what cannot be read back would fail every further fill of this digest
+    close(file, () => unlink(path, () => undefined));
+    throw diskFault(cause, 'reading a partial object');
   }
   return {
     get length() {
@@ -59,11 +63,18 @@ export async function openPartialFile(path: string, expected: Digest | undefined
       length += chunk.length;
     },
     read(buffer, position) {
+      const wanted = Math.min(buffer.length, length - position);
+      let given: number;
       try {
-        return readSync(file, buffer, 0, Math.min(buffer.length, length - position), position);
+        given = readSync(file, buffer, 0, wanted, position);
       } catch (cause) {
         throw diskFault(cause, 'reading a partial object');
       }
+      // to a reader, nothing would be the end
+      if (given === 0 && wanted > 0) {
+        throw diskFault(new Error(`nothing at ${position} of ${length}`), 'reading a partial object');
+      }
+      return given;
     },
     verify() {
       verified ??= digester.digest();
@@ -78,7 +89,7 @@ export async function openPartialFile(path: string, expected: Digest | undefined
     async moveTo(target) {
       try {
         await syncFile(file);
-        await renameFile(path, target);
+        await renameInto(path, target);
         await syncFolder(dirname(target));
       } catch (cause) {
         throw diskFault(cause, 'publishing an object');
@@ -88,8 +99,14 @@ export async function openPartialFile(path: string, expected: Digest | undefined
   };
 }
 
-async function sizeOf(file: number): Promise<number> {
-  return (await statFile(file)).size;
+async function renameInto(path: string, target: string): Promise<void> {
+  try {
+    await renameFile(path, target);
+  } catch (error) {
+    if (!isMissing(error)) throw error;
+    mkdirSync(dirname(target), { recursive: true });
+    await renameFile(path, target);
+  }
 }
 
 /** Opens for reading and writing, whatever is there kept; a folder that vanished is made again. */
@@ -119,7 +136,7 @@ function readAt(file: number, position: number): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     read(file, Buffer.allocUnsafe(REHASH_BYTES), 0, REHASH_BYTES, position, (error, length, buffer) => {
       if (error === null) resolve(buffer.subarray(0, length));
-      else reject(diskFault(error, 'reading a partial object'));
+      else reject(error);
     });
   });
 }

@@ -8,6 +8,8 @@ import { diskFault } from './fault.ts';
 export interface Reservation {
   /** Grows it to `bytes` in all. @throws `STORE_UNAVAILABLE` where there is no room. */
   grow(bytes: number): Promise<void>;
+  /** Says how much of it is on the disk by now. */
+  wrote(bytes: number): void;
   release(): void;
 }
 
@@ -26,37 +28,49 @@ export interface RoomOptions {
   /** Bytes that must stay free on the file system (`CACHE_MIN_FREE`; nginx `min_free`). */
   readonly minFree: number;
   readonly isPinned: (digest: Digest) => boolean;
-  readonly evict: (digest: Digest) => void;
+  /** Settles when the bytes are free; never rejects. */
+  readonly evict: (digest: Digest) => Promise<void>;
   /** Partial objects that nobody fills; they go before any whole object does. */
   readonly kept: { readonly bytes: number; dropOldest(): boolean };
 }
 
 export function createRoom(options: RoomOptions): Room {
-  const { eviction, maxSize, minFree, root } = options;
+  const { eviction, maxSize, minFree, root, kept } = options;
+  const leaving = new Set<Promise<void>>();
   let reserved = 0;
+  /** What of the reserved bytes is on the disk, and so no longer free. */
+  let written = 0;
 
   function evictOne(): boolean {
-    if (options.kept.dropOldest()) return true;
+    if (kept.dropOldest()) return true;
     const victim = eviction.victim(options.isPinned);
     if (victim === undefined) return false;
-    options.evict(victim);
+    const gone = options.evict(victim).finally(() => leaving.delete(gone));
+    leaving.add(gone);
     return true;
   }
 
+  function taken(): number {
+    return eviction.totals().bytes + kept.bytes + written;
+  }
+
   function trim(): boolean {
-    while (eviction.totals().bytes + options.kept.bytes + reserved > maxSize) if (!evictOne()) return false;
+    while (taken() + reserved - written > maxSize) if (!evictOne()) return false;
     return true;
   }
 
   /** The file system is asked each time: others write to it too. */
-  async function freeEnough(bytes: number): Promise<boolean> {
+  async function freeEnough(): Promise<boolean> {
+    // what leaves is free for all to see before it is asked for
+    await Promise.all(leaving);
     const { bavail, bsize } = await statfs(root);
-    let free = bavail * bsize - bytes;
+    let free = bavail * bsize - (reserved - written);
     while (free < minFree) {
-      const before = eviction.totals().bytes;
+      const before = taken();
       if (!evictOne()) return false;
-      free += before - eviction.totals().bytes;
+      free += before - taken();
     }
+    await Promise.all(leaving);
     return true;
   }
 
@@ -64,6 +78,7 @@ export function createRoom(options: RoomOptions): Room {
     trim: () => void trim(),
     reserve() {
       let held = 0;
+      let used = 0;
       return {
         async grow(bytes) {
           if (bytes > maxSize)
@@ -76,7 +91,7 @@ export function createRoom(options: RoomOptions): Room {
           held += more;
           const fits =
             trim() &&
-            (await freeEnough(more).catch((cause: unknown) => {
+            (await freeEnough().catch((cause: unknown) => {
               throw diskFault(cause, 'asking for free space');
             }));
           if (!fits)
@@ -85,9 +100,15 @@ export function createRoom(options: RoomOptions): Room {
               `no room for ${bytes} bytes: all else is being read`,
             );
         },
+        wrote(bytes) {
+          written += bytes - used;
+          used = bytes;
+        },
         release() {
           reserved -= held;
+          written -= used;
           held = 0;
+          used = 0;
         },
       };
     },

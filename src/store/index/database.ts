@@ -30,6 +30,17 @@ const SCHEMA = `
     checked_at INTEGER NOT NULL,
     PRIMARY KEY (registry, repository, tag, variant)
   ) STRICT, WITHOUT ROWID;
+  CREATE TABLE replies (
+    registry TEXT NOT NULL,
+    path TEXT NOT NULL,
+    identity TEXT NOT NULL,
+    status INTEGER NOT NULL,
+    headers TEXT NOT NULL,
+    body BLOB NOT NULL,
+    stored_at INTEGER NOT NULL,
+    PRIMARY KEY (registry, path, identity)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX replies_by_age ON replies (stored_at);
   PRAGMA user_version = ${SCHEMA_VERSION};
 `;
 

@@ -2,6 +2,7 @@ import type { DatabaseSync } from 'node:sqlite';
 import type { Digest } from '../../registry/digest.ts';
 import type { RepositoryName } from '../../registry/name.ts';
 import { isWider, VISIBILITIES, type Visibility } from '../../registry/visibility.ts';
+import { createReader } from './reader.ts';
 import { createWriter, type OnFault } from './writer.ts';
 
 /** Which repository of which registry is known to serve which digest, and to whom. */
@@ -13,8 +14,9 @@ export interface LinkTable {
 }
 
 export function createLinkTable(database: DatabaseSync, onFault: OnFault): LinkTable {
-  const get = database.prepare(
-    'SELECT visibility FROM links WHERE registry = ? AND repository = ? AND digest = ?',
+  const get = createReader(
+    database.prepare('SELECT visibility FROM links WHERE registry = ? AND repository = ? AND digest = ?'),
+    onFault,
   );
   const put = createWriter(
     database.prepare(
@@ -27,7 +29,7 @@ export function createLinkTable(database: DatabaseSync, onFault: OnFault): LinkT
     onFault,
   );
   const find: LinkTable['find'] = (registry, repository, digest) => {
-    const visibility = get.get(registry, repository, digest)?.['visibility'];
+    const visibility = get(registry, repository, digest)?.['visibility'];
     return VISIBILITIES.find((known) => known === visibility);
   };
   return {

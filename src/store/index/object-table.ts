@@ -1,6 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite';
 import { isDigest, type Digest } from '../../registry/digest.ts';
 import type { StoredObject } from '../store.ts';
+import { createReader } from './reader.ts';
 import { createWriter, type OnFault } from './writer.ts';
 
 /** A row of the index: an object that is on the disk. */
@@ -23,7 +24,10 @@ export interface ObjectTable {
 }
 
 export function createObjectTable(database: DatabaseSync, onFault: OnFault): ObjectTable {
-  const get = database.prepare('SELECT digest, size, media_type, used_at FROM objects WHERE digest = ?');
+  const get = createReader(
+    database.prepare('SELECT digest, size, media_type, used_at FROM objects WHERE digest = ?'),
+    onFault,
+  );
   const put = createWriter(
     database.prepare(
       'INSERT OR REPLACE INTO objects (digest, size, media_type, used_at) VALUES (?, ?, ?, ?)',
@@ -35,7 +39,7 @@ export function createObjectTable(database: DatabaseSync, onFault: OnFault): Obj
   const unused = database.prepare('SELECT digest FROM objects WHERE used_at < ? ORDER BY used_at LIMIT ?');
   const all = database.prepare('SELECT digest, size, media_type, used_at FROM objects ORDER BY used_at');
   return {
-    get: (digest) => toRow(get.get(digest)),
+    get: (digest) => toRow(get(digest)),
     put: (row) => put(row.digest, row.size, row.mediaType ?? null, row.usedAt),
     delete: (digest) => remove(digest),
     used(times) {

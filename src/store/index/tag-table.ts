@@ -1,6 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite';
 import { isDigest, type Digest } from '../../registry/digest.ts';
 import type { RepositoryName, Tag } from '../../registry/name.ts';
+import { createReader } from './reader.ts';
 import { createWriter, type OnFault } from './writer.ts';
 
 /** A tag as one kind of client sees it: registries choose the manifest by `Accept`, which `variant` stands for. */
@@ -28,8 +29,11 @@ export interface TagTable {
 }
 
 export function createTagTable(database: DatabaseSync, onFault: OnFault): TagTable {
-  const get = database.prepare(
-    'SELECT digest, media_type, size, checked_at FROM tags WHERE registry = ? AND repository = ? AND tag = ? AND variant = ?',
+  const get = createReader(
+    database.prepare(
+      'SELECT digest, media_type, size, checked_at FROM tags WHERE registry = ? AND repository = ? AND tag = ? AND variant = ?',
+    ),
+    onFault,
   );
   const put = createWriter(
     database.prepare(
@@ -43,7 +47,7 @@ export function createTagTable(database: DatabaseSync, onFault: OnFault): TagTab
   );
   return {
     find({ registry, repository, tag, variant }) {
-      const row = get.get(registry, repository, tag, variant);
+      const row = get(registry, repository, tag, variant);
       const digest = String(row?.['digest']);
       if (row === undefined || !isDigest(digest)) return undefined;
       return {

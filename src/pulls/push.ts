@@ -1,0 +1,29 @@
+import type { Route } from '../registry/route.ts';
+import type { ReplyTable } from '../store/index/reply-table.ts';
+import type { TagTable } from '../store/index/tag-table.ts';
+import type { Exchange } from './exchange.ts';
+import type { PassThrough } from './pass-through.ts';
+import type { ResolveTag } from './tag-resolve.ts';
+
+/** Sends a push on as it is; what it changes is asked of upstream again. */
+export type Push = (exchange: Exchange, route: Route) => Promise<void>;
+
+export interface PushParts {
+  readonly tags: TagTable;
+  readonly replies: ReplyTable;
+  readonly resolve: ResolveTag;
+  readonly passThrough: PassThrough;
+}
+
+export function createPush({ tags, replies, resolve, passThrough }: PushParts): Push {
+  return async (exchange, route) => {
+    const registry = exchange.registry.name;
+    await passThrough(exchange, ({ status }) => {
+      if (status >= 300 || route.kind !== 'manifest') return;
+      const { repository, reference } = route;
+      if (reference.kind === 'tag') tags.delete({ registry, repository, tag: reference.tag });
+      replies.deleteBelow(registry, `/v2/${repository}/`);
+      resolve.forgetMissing();
+    });
+  };
+}
