@@ -34,7 +34,7 @@ import { createConsiderate } from './upstream/considerate.ts';
 import { createRateLimits } from './upstream/rate-limits.ts';
 import { createTokenBroker } from './upstream/token-broker.ts';
 import { createTransport } from './upstream/transport.ts';
-import { trustedCertificates } from './upstream/trust.ts';
+import { trustContext } from './upstream/trust.ts';
 import { createUpstream } from './upstream/upstream.ts';
 
 const version = readVersion();
@@ -84,14 +84,14 @@ async function serve(config: Config): Promise<number> {
   const stopSweep = startInactiveSweep(store, objects, config.cacheInactive, now, onFault);
 
   const direct = createTransport({
-    certificates: trustedCertificates(config.extraCaFile),
+    secureContext: trustContext(config.extraCaFile),
     verify: config.verifySsl,
     ipv4Only: config.disableIpv6,
     connectTimeout: config.proxyConnectTimeout,
     readTimeout: config.proxyReadTimeout,
   });
   const transport = withCircuit(direct, createCircuit(log, now));
-  const credentials = createCredentials(config.credentials);
+  const credentials = await createCredentials(config.credentials);
   const issued = createIssuedTokens();
   const limits = createRateLimits(config.rateLimitReserve, log, now);
   const upstream = createConsiderate(

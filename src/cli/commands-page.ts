@@ -5,7 +5,8 @@ const INTRODUCTION = `# Command line
 <!-- Made by "breakwater config docs --page cli"; change the declarations in src/cli/ instead. -->
 
 \`breakwater [command] [flags]\`. Without a command it serves. Every command takes \`--help\`, and \`breakwater --version\`
-prints the version. The settings come from the environment: see [configuration](configuration.md).
+prints the version. The settings come from the environment and from the file that \`CONFIG_FILE\` names: see
+[configuration](configuration.md).
 
 Data goes to standard output, talk to standard error. A failure is told in two parts: what it is, and how to mend it.
 

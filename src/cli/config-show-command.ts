@@ -19,11 +19,12 @@ export const CONFIG_SHOW: Command = {
     if (wantsJson(flags)) {
       stdout.write(
         jsonText(
-          rows.map(({ setting, source: { text, from, variable } }) => ({
+          rows.map(({ setting, source: { text, from, variable, place } }) => ({
             setting,
             value: text ?? null,
             source: from,
             variable,
+            ...(place === undefined ? {} : { place }),
           })),
         ),
       );
@@ -45,6 +46,8 @@ function shownValue(text: string | undefined): string {
   return text.trim() === text && !text.includes('\n') ? text : JSON.stringify(text);
 }
 
-function origin(setting: string, { from, variable }: SettingSource): string {
+function origin(setting: string, { from, variable, place }: SettingSource): string {
+  if (place !== undefined) return `file ${place.file}:${place.line}`;
+  if (from === 'secret-file') return `file (${variable})`;
   return variable === setting ? from : `${from} (${variable})`;
 }

@@ -8,7 +8,9 @@ import { versionText } from './version-command.ts';
  */
 export function createProgram(context: CommandContext, ended: (code: number) => void): Program {
   const program = quiet(new Program('breakwater'), context)
-    .description('A caching proxy for container registries. Settings are read from the environment.')
+    .description(
+      'A caching proxy for container registries. Settings are read from the environment and CONFIG_FILE.',
+    )
     .version(versionText(context.version), '-V, --version', 'print the version')
     .addHelpText('after', examplesText(context.commands.flatMap(({ examples }) => examples.slice(0, 1))));
   const groups = new Map<string, Program>();

@@ -8,7 +8,8 @@ export const SERVE: Command = {
   flags: [],
   examples: [
     { line: 'breakwater serve', help: 'Run with the settings of the environment' },
-    { line: 'CACHE_MAX_SIZE=100g LISTEN=:3128 breakwater', help: 'The same, with a larger cache' },
+    { line: 'CONFIG_FILE=/etc/breakwater.yaml breakwater', help: 'With the settings of a file too' },
+    { line: 'CACHE_MAX_SIZE=100g LISTEN=:3128 breakwater', help: 'With a larger cache and another address' },
   ],
   async run({ env, serve }) {
     const code = await serve(loadConfig(env).config);

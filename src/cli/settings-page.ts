@@ -5,9 +5,13 @@ const INTRODUCTION = `# Configuration
 
 <!-- Made by "breakwater config docs"; change the declarations in src/config/settings/ instead. -->
 
-Every setting is an environment variable. An empty variable counts as unset, and one pair of quotes around a value is
-taken off. \`breakwater config check\` tells whether the settings can be used, \`breakwater config show\` which are in
+Every setting is an environment variable, and has a place in the YAML file that \`CONFIG_FILE\` names: \`cache.max_size\` is
+the key \`max_size\` below the key \`cache\`. The environment wins over the file, and the file over the default.
+[The annotated example](../how-to/configuration-file.md) shows a whole file. \`breakwater config check\` tells whether the
+settings can be used, with the line and column of what is wrong in the file, and \`breakwater config show\` which are in
 force and where each came from.
+
+An empty variable counts as unset, and one pair of quotes around its value is taken off.
 
 - **Booleans** are \`true\` or \`false\`.
 - **Sizes** are nginx's: digits and one unit of \`k m g t\` in either case, e.g. \`32g\`.
@@ -23,9 +27,17 @@ export function settingsPage(): string {
 
 function groupText({ title, settings }: SettingGroup): string {
   const rows = Object.values(settings).map(
-    (setting) => `| \`${setting.env}\` | ${defaultCell(setting)} | ${escapeCell(meaning(setting))} |`,
+    (setting) =>
+      `| \`${setting.env}\` | ${placeCell(setting)} | ${defaultCell(setting)} | ${escapeCell(meaning(setting))} |`,
   );
-  return [`## ${title}`, '', '| Name | Default | Meaning |', '|---|---|---|', ...rows, ''].join('\n');
+  return [
+    `## ${title}`,
+    '',
+    '| Name | In the file | Default | Meaning |',
+    '|---|---|---|---|',
+    ...rows,
+    '',
+  ].join('\n');
 }
 
 function meaning({ env, help, aliases = [], secret }: Setting<unknown>): string {
@@ -33,6 +45,10 @@ function meaning({ env, help, aliases = [], secret }: Setting<unknown>): string 
     aliases.length === 0 ? '' : ` Also read as ${aliases.map((alias) => `\`${alias}\``).join(', ')}.`;
   const file = secret === true ? ` Secret; also read from the file that \`${env}_FILE\` names.` : '';
   return help + also + file;
+}
+
+function placeCell({ path }: Setting<unknown>): string {
+  return path === undefined ? 'not there' : `\`${path}\``;
 }
 
 function defaultCell({ default: value }: Setting<unknown>): string {

@@ -147,7 +147,7 @@ describe('loadConfig', () => {
     expect(config.caKeyPassphrase?.reveal()).toBe('word ');
     expect(config.credentials).toHaveLength(2);
     expect(sources.caKeyPassphrase).toEqual({
-      from: 'file',
+      from: 'secret-file',
       variable: 'CA_KEY_PASSPHRASE_FILE',
       text: '[redacted]',
     });

@@ -1,9 +1,20 @@
 import { asBreakwaterError } from '../registry/errors.ts';
+import { readConfigFile, type ConfigFile } from './config-file.ts';
 import { deepFreeze } from './freeze.ts';
 import { problemsError, type Problem } from './problem.ts';
-import { DISK, findSettingText, type Environment, type Files, type SettingText } from './setting-text.ts';
+import {
+  DISK,
+  entryOf,
+  findSettingText,
+  readNamedFile,
+  type Environment,
+  type Files,
+  type SettingSources,
+  type SettingText,
+} from './setting-text.ts';
 import { SETTING_NAMES, SETTINGS, type SettingName } from './settings.ts';
 import type { Setting, ValueOf } from './setting.ts';
+import { StructureError } from './structure.ts';
 
 /** The settings in force: frozen, sizes in bytes, times in milliseconds. */
 export type Config = { readonly [Name in SettingName]: ValueOf<(typeof SETTINGS)[Name]> };
@@ -20,48 +31,105 @@ export interface LoadedConfig {
 const REDACTED = '[redacted]';
 
 /**
- * Reads every setting from the environment; the result is frozen through and through.
- * Throws one `SETTING_INVALID` that lists all problems; variables that are no setting are ignored.
+ * Reads every setting from the environment and the file that `CONFIG_FILE` names; the result is frozen through and
+ * through. Throws one `SETTING_INVALID` that lists all problems; variables that are no setting are ignored.
  */
 export function loadConfig(env: Environment, files: Files = DISK): LoadedConfig {
-  const problems: Problem[] = [];
+  const file = openConfigFile(env, files);
+  const problems: Problem[] = [...file.problems];
+  const from: SettingSources = { env, files, entries: file.entries };
   const values: Record<string, unknown> = {};
   const sources: Partial<Record<SettingName, SettingSource>> = {};
-  const textOf = (variable: string): string => textOfVariable(variable, env, files);
   for (const name of SETTING_NAMES) {
     const setting: Setting<unknown> = SETTINGS[name];
     let source: SettingSource | undefined;
     try {
-      const found = findSettingText(setting, env, files);
+      const found = findSettingText(setting, from);
       source = shown(setting, found);
-      values[name] = found.text === undefined ? undefined : setting.parse(found.text, textOf);
+      values[name] = valueOf(setting, found, from);
       sources[name] = source;
     } catch (thrown) {
-      problems.push(problemOf(thrown, setting, source));
+      problems.push(...problemsOf(thrown, setting, source, from));
     }
   }
-  problems.push(...contradictions(values));
-  if (problems.length > 0 || !isConfig(values) || !isSources(sources)) throw problemsError(problems);
+  // What a broken file says is not known, so neither is what it contradicts.
+  if (file.problems.length === 0) problems.push(...contradictions(values, sources));
+  if (problems.length > 0 || !isConfig(values) || !isSources(sources)) throw problemsError(inOrder(problems));
   return deepFreeze({ config: values, sources });
+}
+
+/** What stands in the file in the file's order, then the rest. */
+function inOrder(problems: readonly Problem[]): readonly Problem[] {
+  const line = ({ place }: Problem): number => place?.line ?? Number.MAX_SAFE_INTEGER;
+  return problems.toSorted((a, b) => line(a) - line(b));
+}
+
+function openConfigFile(env: Environment, files: Files): ConfigFile {
+  const setting: Setting<unknown> = SETTINGS.configFile;
+  const { text = '' } = findSettingText(setting, { env, files, entries: new Map() });
+  const path = text.trim();
+  if (path === '') return { entries: new Map(), problems: [] };
+  try {
+    return readConfigFile(path, readNamedFile(path, setting.env, files));
+  } catch (thrown) {
+    const { message, mend = '' } = asBreakwaterError(thrown);
+    return {
+      entries: new Map(),
+      problems: [{ subject: setting.env, value: path, reason: message, mend }],
+    };
+  }
+}
+
+function valueOf(setting: Setting<unknown>, { from, text }: SettingText, sources: SettingSources): unknown {
+  const structure = from === 'file' ? entryOf(setting, sources.entries)?.structure : undefined;
+  if (structure !== undefined && setting.parseStructure !== undefined)
+    return setting.parseStructure(structure);
+  return text === undefined ? undefined : setting.parse(text, (env) => textOfVariable(env, sources));
 }
 
 function shown(setting: Setting<unknown>, found: SettingText): SettingSource {
   return setting.secret === true && found.from !== 'default' ? { ...found, text: REDACTED } : found;
 }
 
-function textOfVariable(variable: string, env: Environment, files: Files): string {
+function textOfVariable(variable: string, sources: SettingSources): string {
   const setting = SETTING_NAMES.map((name) => SETTINGS[name]).find((candidate) => candidate.env === variable);
-  return setting === undefined ? '' : (findSettingText(setting, env, files).text ?? '');
+  return setting === undefined ? '' : (findSettingText(setting, sources).text ?? '');
 }
 
-function problemOf(thrown: unknown, setting: Setting<unknown>, source: SettingSource | undefined): Problem {
+/** One problem for each fault of a structure, where it stands; otherwise one. */
+function problemsOf(
+  thrown: unknown,
+  setting: Setting<unknown>,
+  source: SettingSource | undefined,
+  { entries }: SettingSources,
+): readonly Problem[] {
+  if (thrown instanceof StructureError) {
+    const entry = source?.from === 'file' ? entryOf(setting, entries) : undefined;
+    return thrown.faults.map(({ at, reason, mend }) => ({
+      ...whereOf(setting, source),
+      ...(entry === undefined ? {} : { place: entry.placeOf(at), value: undefined }),
+      reason,
+      mend,
+    }));
+  }
   const error = asBreakwaterError(thrown);
   const mend = error.mend ?? `See ${setting.env} in docs/reference/configuration.md.`;
-  return { variable: source?.variable ?? setting.env, value: source?.text, reason: error.message, mend };
+  return [{ ...whereOf(setting, source), reason: error.message, mend }];
+}
+
+function whereOf(
+  setting: Setting<unknown>,
+  source: SettingSource | undefined,
+): Pick<Problem, 'subject' | 'value' | 'place'> {
+  const subject = source?.from === 'file' ? setting.path : (source?.variable ?? setting.env);
+  return { subject, value: source?.text, place: source?.place };
 }
 
 /** Settings that are well-formed one by one and make no sense together. */
-function contradictions(values: Readonly<Record<string, unknown>>): readonly Problem[] {
+function contradictions(
+  values: Readonly<Record<string, unknown>>,
+  sources: Partial<Record<SettingName, SettingSource>>,
+): readonly Problem[] {
   const pairs = [
     ['caCrtFile', 'caKeyFile'],
     ['caKeyFile', 'caCrtFile'],
@@ -71,8 +139,7 @@ function contradictions(values: Readonly<Record<string, unknown>>): readonly Pro
       ([given, missing]) => values[given] !== undefined && missing in values && values[missing] === undefined,
     )
     .map(([given, missing]) => ({
-      variable: SETTINGS[given].env,
-      value: String(values[given]),
+      ...whereOf(SETTINGS[given], sources[given]),
       reason: `${SETTINGS[missing].env} is not set`,
       mend: `Set ${SETTINGS[missing].env} too: a certificate and its key belong together.`,
     }));

@@ -2,6 +2,7 @@ import { parseHostPort } from './host-port.ts';
 import { unquote } from './quotes.ts';
 import { Secret } from './secret.ts';
 import { settingError } from './setting.ts';
+import { parsed, readList, StructureError, type StructureFault } from './structure.ts';
 
 /** A user name and password for one host: a registry, or the token service that it names. */
 export interface RegistryCredentials {
@@ -16,6 +17,9 @@ const DUMMIES: ReadonlySet<string> = new Set([
   'some.authenticated.registry:oneuser:onepassword',
   'another.registry:user:password',
 ]);
+
+const BARE_HOST =
+  'Write the bare host of the registry or of its token service, e.g. auth.docker.io, without https://.';
 
 /**
  * Parses a list of `host:user:password`; `between` divides the entries and `within` the parts of one.
@@ -42,6 +46,21 @@ export function parseCredentialsList(
     found.set(credentials.host, credentials);
   }
   return [...found.values()];
+}
+
+/** Reads a list of mappings with the keys `host`, `username` and `password`. */
+export function readCredentials(value: unknown): readonly RegistryCredentials[] {
+  const list = readList(value, {
+    noun: 'entry',
+    entries: { host: parsed(parseHost), username: parsed(parseFilled), password: parsed(parseFilled) },
+  });
+  const faults = list.flatMap(({ host }, index): readonly StructureFault[] => {
+    if (list.findIndex((other) => other.host === host) === index) return [];
+    const reason = `entry ${index + 1} repeats the host ${host}`;
+    return [{ at: [index, 'host'], reason, mend: 'Keep one entry for each host.' }];
+  });
+  if (faults.length > 0) throw new StructureError(faults);
+  return list.map(({ host, username, password }) => ({ host, username, password: new Secret(password) }));
 }
 
 function splitList(text: string, divider: string): readonly string[] {
@@ -74,10 +93,17 @@ function parseEntry(entry: string, within: string, place: string): RegistryCrede
     );
   }
   if (/^https?:\/\//i.test(entry) || parseHostPort(host) === undefined) {
-    throw settingError(
-      `the first part of ${place} is not a host name`,
-      'Write the bare host of the registry or of its token service, e.g. auth.docker.io, without https://.',
-    );
+    throw settingError(`the first part of ${place} is not a host name`, BARE_HOST);
   }
   return { host: host.toLowerCase(), username, password: new Secret(password) };
+}
+
+function parseHost(text: string): string {
+  if (parseHostPort(text) === undefined) throw settingError('it is not a host name', BARE_HOST);
+  return text.toLowerCase();
+}
+
+function parseFilled(text: string): string {
+  if (text === '') throw settingError('it is blank', 'Write it.');
+  return text;
 }

@@ -1,5 +1,6 @@
 import { parseHostPort } from './host-port.ts';
 import { settingError } from './setting.ts';
+import { readWords } from './structure.ts';
 
 /** How the proxy speaks to a registry. */
 type RegistryScheme = 'https' | 'http';
@@ -36,6 +37,11 @@ export function parseRegistryPatterns(text: string): readonly RegistryPattern[] 
     .split(/[\s,]+/)
     .filter((entry) => entry !== '')
     .map(parseRegistryPattern);
+}
+
+/** Reads a list of patterns, one an entry. */
+export function readRegistryPatterns(value: unknown): readonly RegistryPattern[] {
+  return readWords(value, 'registry', parseRegistryPattern);
 }
 
 /**

@@ -18,7 +18,7 @@ export class StructureError extends BreakwaterError {
 
   constructor(faults: readonly StructureFault[]) {
     const reason = faults.map((fault) => fault.reason).join('; ');
-    super('SETTING_INVALID', reason, { mend: faults[0]?.mend });
+    super('SETTING_INVALID', reason, { mend: faults[0]?.mend ?? '' });
     this.faults = faults;
   }
 }
@@ -38,16 +38,11 @@ export function readList<const Entries extends v.ObjectEntries>(
   value: unknown,
   { entries, noun }: ListShape<Entries>,
 ): readonly v.InferOutput<v.ObjectSchema<Entries, undefined>>[] {
-  if (!Array.isArray(value)) {
-    throw new StructureError([
-      { at: [], reason: 'it is not a list', mend: `Write a list with one mapping for each ${noun}.` },
-    ]);
-  }
   const known = Object.keys(entries);
   const schema = v.object(entries, (issue) => objectMessage(issue, known));
   const list: v.InferOutput<typeof schema>[] = [];
   const faults: StructureFault[] = [];
-  for (const [index, entry] of value.entries()) {
+  for (const [index, entry] of itemsOf(value, noun).entries()) {
     const place = `${noun} ${index + 1}`;
     faults.push(...unknownKeys(entry, known, index, place));
     const result = v.safeParse(schema, entry);
@@ -58,8 +53,34 @@ export function readList<const Entries extends v.ObjectEntries>(
   return list;
 }
 
+/** Reads a list of words, each with a parser; throws one `StructureError` that lists every fault. */
+export function readWords<Value>(
+  value: unknown,
+  noun: string,
+  parse: (text: string) => Value,
+): readonly Value[] {
+  const schema = parsed(parse);
+  const faults: StructureFault[] = [];
+  const list: Value[] = [];
+  for (const [index, item] of itemsOf(value, noun).entries()) {
+    const result = v.safeParse(schema, item);
+    if (result.success) list.push(result.output);
+    else faults.push(...result.issues.map((issue) => faultOf(issue, index, `${noun} ${index + 1}`)));
+  }
+  if (faults.length > 0) throw new StructureError(faults);
+  return list;
+}
+
+function itemsOf(value: unknown, noun: string): readonly unknown[] {
+  if (Array.isArray(value)) return value;
+  throw new StructureError([{ at: [], reason: 'it is not a list', mend: `Write a list, one ${noun} each.` }]);
+}
+
 /** Text, or a number as it would be written. */
-const word = v.pipe(v.union([v.string(), v.number()], 'it is not text\nWrite text.'), v.transform(String));
+export const word = v.pipe(
+  v.union([v.string(), v.number()], `it is not text${BETWEEN}Write text.`),
+  v.transform(String),
+);
 
 /** What a setting's parser makes of text or a number. */
 export function parsed<Value>(parse: (text: string) => Value) {
@@ -79,7 +100,10 @@ export function parsed<Value>(parse: (text: string) => Value) {
 
 /** True or false; as a word too, which is how the configuration file hands it on. */
 export const flag = v.pipe(
-  v.union([v.boolean(), v.picklist(['true', 'false'])], 'it is neither true nor false\nWrite true or false.'),
+  v.union(
+    [v.boolean(), v.picklist(['true', 'false'])],
+    `it is neither true nor false${BETWEEN}Write true or false.`,
+  ),
   v.transform((value) => value === true || value === 'true'),
 );
 
@@ -91,7 +115,7 @@ function faultOf(issue: v.BaseIssue<unknown>, index: number, place: string): Str
 
 function objectMessage({ expected, received }: v.ObjectIssue, known: readonly string[]): string {
   const missing = received === 'undefined' && expected !== 'Object';
-  return missing ? `it is missing\nWrite it.` : `it is not a mapping\nWrite the keys ${known.join(', ')}.`;
+  return `${missing ? 'it is missing' : 'it is not a mapping'}${BETWEEN}Write the keys ${known.join(', ')}.`;
 }
 
 function unknownKeys(

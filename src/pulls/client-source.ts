@@ -57,8 +57,8 @@ export function createClientSource(options: ClientSourceOptions): ByteSource {
 
   /** Past a store that failed; an answer of several ranges goes from one place to another. */
   function readPast(buffer: Buffer, position: number): Promise<number> {
-    const goesOn = direct !== undefined && position === directAt;
-    return readDirect(goesOn ? direct : openDirect(options.upstream, position, source.size), buffer);
+    const going = position === directAt ? direct : undefined;
+    return readDirect(going ?? openDirect(options.upstream, position, source.size), buffer);
   }
 
   /** From the stretch that is open, or a new one; a client for whom that fails waits for the fill. */

@@ -5,13 +5,11 @@ import { cacheHeaders, type Exchange } from './exchange.ts';
 /** Answers with an OCI error body, or cuts the answer where one has begun: a client must never see it as whole. */
 export function sendError(exchange: Exchange, error: BreakwaterError): void {
   exchange.outcome.error = error;
-  const body = error instanceof UpstreamRefusal ? error.body : Buffer.from(ociErrorBody(error));
-  sendWhole(
-    exchange,
-    error.status,
-    { 'Content-Type': 'application/json; charset=utf-8', ...error.headers },
-    body,
-  );
+  const type = { 'content-type': 'application/json; charset=utf-8' };
+  if (error instanceof UpstreamRefusal && error.body.length > 0) {
+    return sendWhole(exchange, error.status, { ...type, ...error.headers }, error.body);
+  }
+  sendWhole(exchange, error.status, { ...error.headers, ...type }, Buffer.from(ociErrorBody(error)));
 }
 
 /** Sends a small body at once. */

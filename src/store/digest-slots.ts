@@ -40,7 +40,7 @@ export function createDigestSlots(): DigestSlots {
     for (let word = 0; word < WORDS; word += 1) {
       if (keys[slot * WORDS + word] !== wanted[word]) return false;
     }
-    return long.size === 0 || long.get(slot) === (isLong(digest) ? digest : undefined);
+    return isLong(digest) ? long.get(slot) === digest : long.size === 0 || !long.has(slot);
   }
 
   /** Where in the table the digest is, or would be put; leaves its key in `wanted`. */

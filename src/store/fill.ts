@@ -113,23 +113,22 @@ export function startFill(options: FillOptions): Fill {
     if (size !== undefined) await into.reserve(size);
     // what was kept may be all there is, and is not verified
     announce(Math.min(into.length, size ?? Infinity) - 1);
-    let current = given;
+    let current: FillBody | undefined = given;
     for (let fruitless = 0; ;) {
       const before = into.length;
       try {
+        current ??= await reopen(before);
         return await append(current, into);
       } catch (thrown) {
         const error = asBreakwaterError(thrown);
-        current.cancel();
+        current?.cancel();
+        current = undefined;
         if (!isBroken(error)) throw error;
         if (into.length === size) return; // nothing was missing but a proper end
         fruitless = into.length > before ? 1 : fruitless + 1;
         const pause = PAUSES_MS[fruitless];
         if (left || pause === undefined) throw error;
         await new Promise((resolve) => void setTimeout(resolve, pause));
-        current = await reopen(into.length, error);
-        body = current;
-        if (left) drop();
       }
     }
   }
@@ -139,24 +138,16 @@ export function startFill(options: FillOptions): Fill {
     body?.cancel();
   }
 
-  /** A body that breaks before its first byte is the same as one that could not be opened. */
-  async function reopen(offset: number, broken: BreakwaterError): Promise<FillBody> {
-    const given = await options.source(offset).catch((thrown: unknown) => {
-      const error = asBreakwaterError(thrown);
-      if (!isBroken(error)) throw error;
-      return failing(offset, size, error);
-    });
-    if (size !== undefined && given.size !== undefined && given.size !== size) {
-      given.cancel();
-      throw new BreakwaterError(
-        'SIZE_MISMATCH',
-        `upstream went on with ${given.size} bytes instead of ${size}`,
-        {
-          cause: broken,
-        },
-      );
-    }
-    return given;
+  async function reopen(offset: number): Promise<FillBody> {
+    const given = await options.source(offset);
+    body = given;
+    if (left) drop();
+    if (size === undefined || given.size === undefined || given.size === size) return given;
+    given.cancel();
+    throw new BreakwaterError(
+      'SIZE_MISMATCH',
+      `upstream went on with ${given.size} bytes instead of ${size}`,
+    );
   }
 
   async function append(from: FillBody, into: PartialObject): Promise<void> {
@@ -253,17 +244,4 @@ export function startFill(options: FillOptions): Fill {
 /** Only a break on the way is worth another try: what the bytes themselves say is final. */
 export function isBroken(error: BreakwaterError): boolean {
   return error.retryable && error.source === 'upstream' && !FINAL.has(error.code);
-}
-
-function failing(start: number, size: number | undefined, error: BreakwaterError): FillBody {
-  return {
-    start,
-    size,
-    mediaType: undefined,
-    // eslint-disable-next-line require-yield -- it has nothing to give
-    chunks: (async function* () {
-      throw error;
-    })(),
-    cancel: () => undefined,
-  };
 }

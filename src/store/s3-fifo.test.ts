@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { digestOf, type Digest } from '../registry/digest.ts';
 import { createS3Fifo, type S3Fifo } from './s3-fifo.ts';
@@ -31,6 +31,13 @@ function expectAgreement(model: Model, policy: S3Fifo): void {
   expect(policy.totals()).toEqual({ objects: model.size, bytes: sum(model.values()) });
   expect(policy.ghosts().objects).toBeLessThanOrEqual(Math.max(0, model.size));
   expect(policy.ghosts().bytes).toBeLessThanOrEqual(sum(model.values()));
+}
+
+/** A victim was in, and nobody reads it; there is none only where everything is being read. */
+function expectRightly(victim: Digest | undefined, model: Model, pinned: ReadonlySet<Digest>): void {
+  const free = [...model.keys()].filter((digest) => !pinned.has(digest));
+  if (victim === undefined) expect(free).toEqual([]);
+  else expect(free).toContain(victim);
 }
 
 class Admit implements fc.Command<Model, S3Fifo> {
@@ -84,12 +91,8 @@ class Evict implements fc.Command<Model, S3Fifo> {
   check = (): boolean => true;
   run(model: Model, policy: S3Fifo): void {
     const victim = policy.victim((digest) => this.pinned.has(digest));
-    if (victim === undefined) {
-      expect([...model.keys()].filter((digest) => !this.pinned.has(digest))).toEqual([]);
-    } else {
-      expect(this.pinned.has(victim)).toBe(false);
-      expect(model.delete(victim)).toBe(true);
-    }
+    expectRightly(victim, model, this.pinned);
+    if (victim !== undefined) model.delete(victim);
     expectAgreement(model, policy);
   }
   toString = (): string => `evict, pinned: ${[...this.pinned].join(' ')}`;
@@ -151,11 +154,19 @@ describe('S3-FIFO', () => {
         }),
         (objects) => {
           const policy = createS3Fifo();
-          // all heavy, or all light: the small queue is for heavy ones only
-          for (const { number, size } of objects) policy.admit(named(number), size + MB);
-          for (const { number, used } of objects) if (used) policy.access(named(number));
-          const unused = objects.filter(({ used }) => !used).map(({ number }) => named(number));
-          expect(evictAll(policy).slice(0, unused.length)).toEqual(unused);
+          const left = new Map(
+            objects.map(({ number, used, size }) => [named(number), { used, size: size + MB }]),
+          );
+          const bytes = (of: (used: boolean) => boolean): number =>
+            sum([...left.values()].filter(({ used }) => of(used)).map(({ size }) => size));
+          for (const [digest, { size }] of left) policy.admit(digest, size);
+          for (const [digest, { used }] of left) if (used) policy.access(digest);
+          // up to a fifth of the bytes belong to what has not been used yet
+          while (bytes((used) => !used) > bytes(() => true) / 5) {
+            const victim = policy.victim(nobody) as Digest;
+            expect(left.get(victim)?.used).toBe(false);
+            left.delete(victim);
+          }
         },
       ),
     );
@@ -204,16 +215,16 @@ describe('S3-FIFO', () => {
     }
   });
 
-  it('holds 300,000 objects, evicted and stored anew, in the memory of their keys', () => {
+  it('holds 100,000 objects, evicted and stored anew, and none is lost', () => {
     const policy = createS3Fifo();
     const digest = (number: number): Digest =>
       `sha256:${number.toString(16).padStart(16, '0').repeat(4)}` as Digest;
-    for (let number = 0; number < 300_000; number += 1) policy.admit(digest(number), MB);
-    for (let number = 300_000; number < 600_000; number += 1) {
+    for (let number = 0; number < 100_000; number += 1) policy.admit(digest(number), MB);
+    for (let number = 100_000; number < 200_000; number += 1) {
       policy.admit(digest(number), MB);
       policy.access(digest(number));
       policy.victim(nobody);
     }
-    expect(policy.totals()).toEqual({ objects: 300_000, bytes: 300_000 * MB });
+    expect(policy.totals()).toEqual({ objects: 100_000, bytes: 100_000 * MB });
   });
 });

@@ -4,7 +4,7 @@ import type { EvictionPolicy } from './eviction.ts';
 import { createSlotQueues, type SlotQueue } from './slot-queues.ts';
 
 /** Share of the bytes that new objects have to prove themselves in; `bench/eviction` shows how it was chosen. */
-const SMALL_SHARE = 0.2;
+const SMALL_SHARE = 0.15;
 /** Objects up to this size take no part in the small queue: manifests and configurations, a request each. */
 const LIGHT_SIZE = 64 * 1024;
 /** Accesses that are counted; more say nothing new. */
@@ -29,7 +29,7 @@ export function createS3Fifo(): S3Fifo {
   const main = queues.create();
   const ghosts = queues.create();
   /** Accesses, per slot. */
-  let frequencies = new Uint8Array(1024);
+  let frequencies: Uint8Array = new Uint8Array(1024);
 
   function forget(slot: number): void {
     queues.of(slot)?.delete(slot);
@@ -86,7 +86,9 @@ export function createS3Fifo(): S3Fifo {
     },
     remove(digest) {
       const slot = slots.find(digest);
-      if (slot !== undefined && queues.of(slot) !== ghosts) forget(slot);
+      if (slot === undefined || queues.of(slot) === ghosts) return;
+      forget(slot);
+      trimGhosts();
     },
     victim(pinned) {
       let rounds = 0;

@@ -1,4 +1,3 @@
-import { getDomain } from 'tldts';
 import type { RegistryHost } from '../registry/registry-host.ts';
 
 /** One set of credentials that the proxy holds; `host` is a registry or the host of its token service. */
@@ -19,8 +18,14 @@ export interface Credentials {
   basicForRealm(registry: RegistryHost, realm: URL): string | undefined;
 }
 
-export function createCredentials(held: readonly Credential[]): Credentials {
+/** The list of public suffixes is read only where there are credentials to guard by it. */
+export async function createCredentials(held: readonly Credential[]): Promise<Credentials> {
+  const getDomain = held.length === 0 ? () => null : (await import('tldts')).getDomain;
   const byHost = new Map(held.map((credential) => [credential.host.toLowerCase(), basic(credential)]));
+  const sameDomain = (a: string, b: string): boolean => {
+    const domain = getDomain(a, { allowPrivateDomains: true });
+    return a === b || (domain !== null && domain === getDomain(b, { allowPrivateDomains: true }));
+  };
   const basicFor = (host: string): string | undefined => byHost.get(host);
   return {
     basicFor,
@@ -35,10 +40,4 @@ export function createCredentials(held: readonly Credential[]): Credentials {
 
 function basic({ username, password }: Credential): string {
   return `Basic ${Buffer.from(`${username}:${password.reveal()}`).toString('base64')}`;
-}
-
-function sameDomain(a: string, b: string): boolean {
-  if (a === b) return true;
-  const domain = getDomain(a, { allowPrivateDomains: true });
-  return domain !== null && domain === getDomain(b, { allowPrivateDomains: true });
 }

@@ -1,3 +1,4 @@
+import type { SecureContext } from 'node:tls';
 import { Agent, type Dispatcher } from 'undici';
 import { upstreamFailure } from './failure.ts';
 
@@ -7,8 +8,8 @@ export const MAX_HEADER_SIZE = 128 * 1024;
 const CONNECTIONS_PER_ORIGIN = 128;
 
 export interface TransportOptions {
-  /** PEM certificates that chains are checked against. */
-  readonly certificates: readonly string[];
+  /** Holds what chains are checked against. */
+  readonly secureContext: SecureContext;
   readonly verify: boolean;
   readonly ipv4Only: boolean;
   /** Milliseconds to a connection, and to the first header. */
@@ -49,7 +50,7 @@ export function createTransport(options: TransportOptions): Transport {
     // its clock stops under back-pressure, so whoever reads the body watches over it
     bodyTimeout: 0,
     connect: {
-      ca: [...options.certificates],
+      secureContext: options.secureContext,
       rejectUnauthorized: options.verify,
       timeout: options.connectTimeout,
       ...(options.ipv4Only ? { family: 4 } : { autoSelectFamily: true }),

@@ -1,20 +1,18 @@
 import { readFileSync } from 'node:fs';
-import { getCACertificates } from 'node:tls';
+import { createSecureContext, getCACertificates, type SecureContext } from 'node:tls';
 import { BreakwaterError } from '../registry/errors.ts';
 
 /**
- * The certificates that upstream's chains are checked against: the system's trust store and the user's file.
+ * What upstream's chains are checked against, made once for all connections: the system's trust store and the user's file.
  * Where the system has none (a bare container), the list that comes with Node stands in.
  * @throws `SETTING_INVALID` where `extraCaFile` cannot be read or holds no certificate.
  */
-export function trustedCertificates(extraCaFile: string | undefined): string[] {
+export function trustContext(extraCaFile: string | undefined): SecureContext {
   const system = getCACertificates('system');
   const trusted = system.length > 0 ? system : getCACertificates('bundled');
-  return [
-    ...trusted,
-    ...getCACertificates('extra'),
-    ...(extraCaFile === undefined ? [] : readBundle(extraCaFile)),
-  ];
+  const extra = extraCaFile === undefined ? [] : readBundle(extraCaFile);
+  // the system names many certificates more than once, and each costs memory
+  return createSecureContext({ ca: [...new Set([...trusted, ...getCACertificates('extra'), ...extra])] });
 }
 
 function readBundle(file: string): string[] {

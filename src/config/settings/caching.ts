@@ -52,7 +52,7 @@ export const CACHING = {
     path: 'manifests.enabled',
     parse: parseBoolean,
     default: 'false',
-    help: 'Whether a tag is answered from the cache within the time of its tier. Without it each tag is checked upstream with a HEAD request, which Docker Hub does not count, and the manifest itself still comes from the cache.',
+    help: 'Whether a tag is answered from the cache within the time of its tier. Without it tags are checked upstream, at most once in `TAG_CHECK_INTERVAL` each, with a HEAD request, which Docker Hub does not count, and the manifest itself still comes from the cache.',
     since: '0.1.0',
   },
   manifestCachePrimaryRegex: {

@@ -1,6 +1,6 @@
-import { parseCredentialsList } from '../credentials-list.ts';
+import { parseCredentialsList, readCredentials } from '../credentials-list.ts';
 import { parseBoolean, parseVerbatim } from '../plain-values.ts';
-import { parseRegistryPatterns } from '../registry-pattern.ts';
+import { parseRegistryPatterns, readRegistryPatterns } from '../registry-pattern.ts';
 import type { Setting } from '../setting.ts';
 
 /** Which registries are intercepted, and with whose credentials. */
@@ -9,6 +9,7 @@ export const REGISTRIES = {
     env: 'REGISTRIES',
     path: 'registries.intercept',
     parse: parseRegistryPatterns,
+    parseStructure: readRegistryPatterns,
     default: 'registry.k8s.io gcr.io quay.io ghcr.io',
     help: 'Hosts to intercept and cache beside Docker Hub, divided by spaces: `host`, `host:port`, `*.suffix` (every name below), `.suffix` (the name too), `http://host:port` (plain HTTP upstream). The port is 443 unless written, 80 behind `http://`. Every other host is tunnelled untouched.',
     since: '0.1.0',
@@ -18,6 +19,7 @@ export const REGISTRIES = {
     path: 'registries.credentials',
     parse: (text: string, textOf: (env: string) => string) =>
       parseCredentialsList(text, textOf('AUTH_REGISTRIES_DELIMITER'), textOf('AUTH_REGISTRY_DELIMITER')),
+    parseStructure: readCredentials,
     default: '',
     help: "Credentials, `host:user:password` each; the host is the registry or its token service (`auth.docker.io` for Docker Hub, `gitlab.com` for GitLab). The two example entries of docker-registry-proxy's image are ignored.",
     secret: true,

@@ -9,6 +9,7 @@ export type Tunnel = (client: Socket, head: Buffer, target: ConnectTarget) => Pr
 export function createTunnel(config: Config): Tunnel {
   return async (client, head, target) => {
     const upstream = await reach(target, config);
+    if (client.destroyed) return void upstream.destroy();
     client.write('HTTP/1.1 200 Connection established\r\n\r\n');
     if (head.length > 0) upstream.write(head);
     // a pipe ends the other side when one side ends, and pauses it while the other side is full
@@ -19,7 +20,7 @@ export function createTunnel(config: Config): Tunnel {
       [client, upstream],
       [upstream, client],
     ] as const) {
-      socket.on('error', () => peer.destroy()); // either end's reset is the other's
+      socket.on('error', () => peer.resetAndDestroy()); // a plain end would pass what was cut off for whole
       socket.on('close', () => peer.destroySoon());
     }
     // bytes in either direction show that the tunnel lives

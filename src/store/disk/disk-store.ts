@@ -21,7 +21,7 @@ const unlinkFile = promisify(unlink);
 const USED_FLUSH_MS = 5_000;
 /** This much of the free memory is taken to hold what was read or written last. */
 const PAGE_CACHE_SHARE = 0.25;
-/** Without a size from upstream, room is reserved in steps of this many bytes. */
+/** Without a size from upstream, room is reserved in steps that double up to this many bytes. */
 const STEP = 16 * 1024 * 1024;
 
 export interface DiskStoreOptions {
@@ -160,7 +160,10 @@ export function createDiskStore(options: DiskStoreOptions): Store {
         reserve,
         async append(chunk) {
           const needed = file.length + chunk.length;
-          if (needed > reserved) await reserve(Math.max(needed, Math.min(needed + STEP, options.maxSize)));
+          if (needed > reserved) {
+            const ample = needed + Math.min(needed, STEP);
+            await reserve(Math.max(needed, Math.min(ample, options.maxSize)));
+          }
           await file.append(chunk);
           reservation.wrote(file.length);
           if (named !== undefined) warmth.moved(named, file.length - chunk.length, file.length);

@@ -1,0 +1,4 @@
+import { storeContract } from '../store.contract.ts';
+import { openDiskHarness } from './disk-store.fixture.ts';
+
+storeContract('disk store', openDiskHarness);
