@@ -12,6 +12,7 @@ import { listen } from './doors/listen.ts';
 import { stopSignal } from './doors/stop-signal.ts';
 import { createSite } from './doors/site/site.ts';
 import { createAccessLog } from './observe/access-log.ts';
+import { createLineWriter } from './observe/line-writer.ts';
 import { createLog } from './observe/log.ts';
 import { startSummary } from './observe/start-summary.ts';
 import { createPulls } from './pulls/pulls.ts';
@@ -53,6 +54,7 @@ async function serve(config: Config): Promise<number> {
   const now = Date.now;
   const log = createLog(config.logLevel);
   const accessLines = pino.destination({ dest: 1, sync: false });
+  const accessLog = createLineWriter((lines) => void accessLines.write(lines));
   const authority = await loadAuthority({
     directory: config.caDir,
     certificateFile: config.caCrtFile,
@@ -122,7 +124,7 @@ async function serve(config: Config): Promise<number> {
     pulls,
     site: createSite(authority),
     log,
-    onFinished: createAccessLog((line) => void accessLines.write(line), now),
+    onFinished: createAccessLog((line) => accessLog.write(line), now),
     now,
   });
   const drain = createDrain(server);
@@ -139,6 +141,7 @@ async function serve(config: Config): Promise<number> {
   await fills.idle();
   await store.close();
   index.close();
+  accessLog.flush();
   accessLines.flushSync();
   return 0;
 }

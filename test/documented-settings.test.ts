@@ -4,11 +4,13 @@ import { COMMANDS } from '../src/cli/commands.ts';
 import { commandsPage } from '../src/cli/commands-page.ts';
 import { errorsPage } from '../src/cli/errors-page.ts';
 import { settingsPage } from '../src/cli/settings-page.ts';
+import { loadConfig } from '../src/config/config.ts';
 import { SETTING_NAMES, SETTINGS } from '../src/config/settings.ts';
 import type { Setting } from '../src/config/setting.ts';
 import { ERRORS } from '../src/registry/errors.ts';
 
-const page = (name: string) => readFile(new URL(`../docs/reference/${name}.md`, import.meta.url), 'utf8');
+const doc = (path: string) => readFile(new URL(`../docs/${path}.md`, import.meta.url), 'utf8');
+const page = (name: string) => doc(`reference/${name}`);
 const sorted = (words: Iterable<string>) => [...words].sort();
 
 /** What stands in code at the start of each row of a page's tables. */
@@ -31,6 +33,30 @@ describe('docs/reference/configuration.md', () => {
 
   test('is what "breakwater config docs" prints', async () => {
     expect(await page('configuration')).toBe(settingsPage());
+  });
+});
+
+describe('docs/how-to/configuration-file.md', () => {
+  test('the example is a file that can be used, and sets what it says', async () => {
+    const [, yaml = ''] = /^```yaml\n(.*?)^```$/ms.exec(await doc('how-to/configuration-file')) ?? [];
+    const files = { isFolder: () => false, read: () => yaml };
+    const { config, sources } = loadConfig({ CONFIG_FILE: 'breakwater.yaml' }, files);
+    expect(config.tagRules.map(({ fresh, revalidate }) => fresh ?? revalidate)).toEqual([
+      31_536_000_000,
+      true,
+      3_600_000,
+    ]);
+    expect(config.credentials.map(({ password }) => password.reveal())).toEqual([
+      'an access token',
+      'another: with #signs',
+    ]);
+    const written = Object.values(sources).filter(({ from }) => from === 'file');
+    expect(written).toHaveLength(15);
+  });
+
+  test('names every key of a rule', async () => {
+    const rules = SETTINGS.tagRules.help.match(/(?<=`)[a-z]+(?=`)/g) ?? [];
+    expect(sorted(firstCells(await doc('how-to/configuration-file')))).toEqual(sorted(rules));
   });
 });
 

@@ -129,6 +129,7 @@ describe.each([
     expectRefused(await client.get(blobPath(bobs, layer), REFUSED), 404, layer);
     expectRefused(await client.get(manifestPath(bobs, image.manifest), REFUSED), 404, image.manifest);
     expectRefused(await client.head(blobPath(bobs, layer), REFUSED), 404, layer);
+    expect(registry.requests.count({ path: blobPath(bobs, layer) })).toBeGreaterThan(0);
   });
 });
 
@@ -198,6 +199,7 @@ describe('whoever may have it', () => {
       basicGuard({ users: USERS, may: (user, name) => user !== undefined && name === undefined }),
     );
     expectRefused(await client.get(path, ALLOWED), 403, image.manifest);
+    expect(registry.requests.count({ path })).toBeGreaterThan(1);
   });
 
   test('two users ask together for what only one may have: each gets its own answer', async () => {
@@ -210,6 +212,7 @@ describe('whoever may have it', () => {
     held.release();
     expectRefused(await bob.done, 403, layer);
     expectWhole(await alice.done, layer);
+    expect(registry.requests.find({ path }).filter(({ status }) => status === 200)).toHaveLength(1);
   });
 });
 

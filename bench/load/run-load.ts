@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { Pinning } from '../machine.ts';
 import type { GroupResult, Job } from './job.ts';
 
-const TIMEOUT_MS = 300_000;
+const TIMEOUT_MS = 120_000;
 
 /** Runs a job in a process of its own; gives the results of its groups. */
 export function runLoad(job: Job, { client }: Pinning): Promise<readonly GroupResult[]> {

@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync } from 'node:fs';
+import { mkdtempSync, readdirSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -90,6 +90,31 @@ describe('config', () => {
     expect(out).toMatch(/^AUTH_REGISTRIES +\[redacted\] +environment$/m);
     expect(out).toMatch(/^AUTH_REGISTRIES_DELIMITER +" " +default$/m);
     expect(out).not.toContain('hunter2');
+  });
+
+  test('show tells the line of the file, and check its line and column', async () => {
+    const file = join(emptyFolder(), 'breakwater.yaml');
+    const passphrase = join(emptyFolder(), 'passphrase');
+    writeFileSync(file, 'cache:\n  max_size: 1g\ntags:\n  rules: [{ tag: a, fresh: 1h }]\n');
+    writeFileSync(passphrase, 'hunter2');
+    const env = { CONFIG_FILE: file, CACHE_MIN_FREE: '1g', CA_KEY_PASSPHRASE_FILE: passphrase };
+    const { out } = await run('config show', { env });
+    expect(out).toContain(` file ${file}:2\n`);
+    expect(out).toMatch(/^CACHE_MIN_FREE +1g +environment$/m);
+    expect(out).toMatch(/^TAG_RULES +\[\{"tag":"a","fresh":"1h"\}\] +file .*:4$/m);
+    expect(out).toMatch(/^CA_KEY_PASSPHRASE +\[redacted\] +file \(CA_KEY_PASSPHRASE_FILE\)$/m);
+    const json: unknown = JSON.parse((await run('config show --format json', { env })).out);
+    expect(json).toContainEqual({
+      setting: 'CACHE_MAX_SIZE',
+      value: '1g',
+      source: 'file',
+      variable: 'CACHE_MAX_SIZE',
+      place: { file, line: 2, column: 3 },
+    });
+    writeFileSync(file, 'cache:\n  max_size: much\n');
+    const { code, err } = await run('config check', { env });
+    expect(code).toBe(2);
+    expect(err).toContain(`  ${file}:2:3: cache.max_size: much\n`);
   });
 
   test('show --format json is for programs', async () => {

@@ -1,8 +1,8 @@
-/** The word that was probably meant: the nearest by edits, if it is near enough; undefined otherwise. */
+/** The word that was probably meant: the nearest by edits if it is near enough, or else the one cut short. */
 export function closestWord(written: string, known: readonly string[]): string | undefined {
   const wanted = written.toLowerCase();
   // Half of a short word replaced is another word.
-  const most = Math.max(1, Math.min(3, Math.floor(wanted.length / 3)));
+  const most = Math.min(3, Math.ceil(wanted.length / 3));
   let best: string | undefined;
   let least = most + 1;
   for (const word of known) {
@@ -10,7 +10,12 @@ export function closestWord(written: string, known: readonly string[]): string |
     const edits = editsBetween(wanted, word.toLowerCase());
     if (edits < least) [best, least] = [word, edits];
   }
-  return best;
+  return best ?? completion(wanted, known);
+}
+
+function completion(start: string, known: readonly string[]): string | undefined {
+  const words = start.length < 3 ? [] : known.filter((word) => word.toLowerCase().startsWith(start));
+  return words.length === 1 ? words[0] : undefined;
 }
 
 /** Levenshtein's distance, one row of the table at a time. */

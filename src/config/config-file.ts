@@ -35,8 +35,10 @@ export interface ConfigFile {
 }
 
 const DECLARED: readonly Setting<unknown>[] = SETTING_NAMES.map((name) => SETTINGS[name]);
-const BY_PATH = new Map(DECLARED.map((setting) => [setting.path ?? '', setting]));
-const PATHS = [...BY_PATH.keys()].filter((path) => path !== '');
+const BY_PATH: ReadonlyMap<string, Setting<unknown>> = new Map(
+  DECLARED.flatMap((setting) => (setting.path === undefined ? [] : [[setting.path, setting]])),
+);
+const PATHS = [...BY_PATH.keys()];
 
 /** What is gathered while the file is read. */
 interface Reading {
@@ -70,9 +72,10 @@ function readSection(reading: Reading, node: YamlNode, prefix: string): void {
   for (const member of members) {
     const path = prefix + member.name;
     const setting = BY_PATH.get(path);
-    if (setting !== undefined) readSetting(reading, setting, path, member);
-    else if (known.includes(member.name)) readSection(reading, member.value, `${path}.`);
-    else reading.problems.push(unknownPath(reading.yaml, path, member, known));
+    // A whole path as one key is no place: it would be a second one for the same setting.
+    if (!known.includes(member.name)) reading.problems.push(unknownPath(reading.yaml, path, member, known));
+    else if (setting === undefined) readSection(reading, member.value, `${path}.`);
+    else readSetting(reading, setting, path, member);
   }
 }
 

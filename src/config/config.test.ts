@@ -76,6 +76,12 @@ describe('loadConfig', () => {
       verifySsl: true,
       keepaliveTimeout: 300_000,
       proxyReadTimeout: 60_000,
+      tagCheckInterval: 3000,
+      tagStaleTime: 60 * 86_400_000,
+      tagRules: [],
+      rateLimitReserve: 10,
+      offline: false,
+      configFile: undefined,
     });
     expect(config.registries.map(({ host }) => host)).toEqual([
       'registry.k8s.io',
@@ -195,6 +201,19 @@ describe('loadConfig', () => {
     expect(refusal({ AUTH_REGISTRIES: `a.io:${secret}` }).message).not.toContain(secret);
     const loaded = load({ AUTH_REGISTRIES: `a.io:u:${secret}`, CA_KEY_PASSPHRASE: secret });
     expect(JSON.stringify(loaded)).not.toContain(secret);
+  });
+
+  test('rules are JSON in the environment, and each of their faults is told', () => {
+    const { config } = load({ TAG_RULES: '[{"tag":"*-nightly","revalidate":true}]' });
+    expect(config.tagRules).toMatchObject([{ revalidate: true, tag: { source: '*-nightly' } }]);
+    expect(Object.isFrozen(config.tagRules[0])).toBe(true);
+    const { message } = refusal({ TAG_RULES: '[{"fresh":"x"},{"refresh":true}, 7]' });
+    expect(message).toMatch(/^2 settings.*\n {2}TAG_RULES=\[.*\n {4}rule 1: fresh: it is not a time\n/);
+    expect(message).toContain('rule 3: it is not a mapping');
+  });
+
+  test.each(['-1', '1.5', 'ten', '9007199254740993'])('a reserve of %s is no whole number', (text) => {
+    expect(refusal({ RATE_LIMIT_RESERVE: text }).message).toContain('it is not a whole number');
   });
 
   test('whatever the variables hold, there is a configuration or one named failure', () => {

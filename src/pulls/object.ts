@@ -139,7 +139,11 @@ export function createObjects({ store, fills, access, upstream, stallTimeout }: 
         const stored = await openStored(store, digest);
         if (stored !== undefined) {
           outcome.cacheStatus ??= 'HIT';
-          const source = clientSource(stored, undefined, exchange, target, upstreamSource);
+          // what is in memory cannot fail
+          const source =
+            stored.bytes === undefined
+              ? clientSource(stored, undefined, exchange, target, upstreamSource)
+              : stored;
           return { source, mediaType: store.find(digest)?.mediaType, fill: undefined };
         }
       }

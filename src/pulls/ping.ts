@@ -3,7 +3,8 @@ import { asBreakwaterError } from '../registry/errors.ts';
 import type { Credentials } from '../upstream/credentials.ts';
 import { createFlights } from '../upstream/flights.ts';
 import { readSmallBody } from '../upstream/token-answer.ts';
-import { isOutage } from '../upstream/outage.ts';
+import { isOutage, isOutageStatus } from '../upstream/outage.ts';
+import { toRefusal } from '../upstream/refusal.ts';
 import type { Upstream } from '../upstream/upstream.ts';
 import type { ReplyKey, ReplyTable, StoredReply } from '../store/index/reply-table.ts';
 import { withPatience } from './patience.ts';
@@ -15,10 +16,15 @@ import { sendWhole } from './send-error.ts';
 export type Ping = (exchange: Exchange) => Promise<void>;
 
 /** How long a registry's answer counts, in milliseconds: what it asks for changes once in years. */
-const LIFETIME = 60_000;
+export const PING_FRESH_MS = 60_000;
 const RELAYED = ['content-type', 'www-authenticate', 'docker-distribution-api-version', 'retry-after'];
 /** Answers by which a registry speaks for itself; others are its trouble of the moment. */
 const SETTLED = new Set([200, 401]);
+/**
+ * For a registry that was never pinged, and for credentials that cannot be checked: what is cached asks for none
+ * here, and whose it is is told from what upstream accepted before.
+ */
+const NOTHING_ASKED: StoredReply = { status: 200, headers: {}, body: Buffer.from('{}'), storedAt: 0 };
 
 /**
  * Answers `GET /v2/` so that what follows works: upstream's challenge reaches the client, which may have
@@ -37,6 +43,7 @@ export function createPing(
 
   async function ask(exchange: Exchange): Promise<StoredReply> {
     const answer = await askAsIs(upstream, exchange);
+    if (isOutageStatus(answer.status)) throw await toRefusal(answer);
     const body = await readSmallBody(answer.body, answer.host);
     return { status: answer.status, headers: pickHeaders(answer.headers, RELAYED), body, storedAt: now() };
   }
@@ -60,35 +67,46 @@ export function createPing(
     return settled;
   }
 
-  return async (exchange) => {
+  /** What stands in for a registry that does not answer: what it said last, or that all is well. */
+  async function askOrRecall(
+    exchange: Exchange,
+    asked: Promise<StoredReply>,
+    last: StoredReply | undefined,
+  ): Promise<StoredReply> {
+    const { outcome } = exchange;
+    const instead = last ?? NOTHING_ASKED;
+    try {
+      const reply = await withPatience(asked, instead);
+      if (reply === instead) outcome.cacheStatus = 'STALE';
+      return reply;
+    } catch (thrown) {
+      const error = asBreakwaterError(thrown);
+      if (!isOutage(error)) throw error;
+      outcome.cacheStatus = 'STALE';
+      outcome.error = error;
+      return instead;
+    }
+  }
+
+  async function answer(exchange: Exchange): Promise<StoredReply> {
     const { identity, registry, outcome } = exchange;
     outcome.cacheStatus = 'BYPASS';
-    if (identity.kind !== 'proxy') {
-      const own = await ask(exchange);
-      return sendWhole(exchange, own.status, own.headers, own.body);
-    }
+    if (identity.kind !== 'proxy') return askOrRecall(exchange, ask(exchange), undefined);
     const last = replies.find(keyOf(exchange));
-    let reply: StoredReply;
-    if (last !== undefined && now() - last.storedAt < LIFETIME) {
+    if (last !== undefined && now() - last.storedAt < PING_FRESH_MS) {
       outcome.cacheStatus = 'HIT';
-      reply = last;
-    } else {
-      try {
-        reply = await withPatience(
-          flights.share(registry.name, () => fresh(exchange)),
-          last,
-        );
-        if (reply === last) outcome.cacheStatus = 'STALE';
-      } catch (thrown) {
-        const error = asBreakwaterError(thrown);
-        if (!isOutage(error)) throw error;
-        outcome.cacheStatus = 'STALE';
-        outcome.error = error;
-        // a registry that was never pinged, by clients that do not: what is cached needs no credentials here
-        reply = last ?? { status: 200, headers: {}, body: Buffer.from('{}'), storedAt: 0 };
-      }
+      return last;
     }
-    sendWhole(exchange, reply.status, reply.headers, reply.body);
+    return askOrRecall(
+      exchange,
+      flights.share(registry.name, () => fresh(exchange)),
+      last,
+    );
+  }
+
+  return async (exchange) => {
+    const { status, headers, body } = await answer(exchange);
+    sendWhole(exchange, status, headers, body);
   };
 }
 

@@ -23,7 +23,7 @@ export function createPush({ tags, replies, resolve, passThrough }: PushParts): 
       const { repository, reference } = route;
       if (reference.kind === 'tag') tags.delete({ registry, repository, tag: reference.tag });
       replies.deleteBelow(registry, `/v2/${repository}/`);
-      resolve.forgetMissing();
+      resolve.forget();
     });
   };
 }

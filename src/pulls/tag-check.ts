@@ -1,6 +1,8 @@
 import { isDigest, type Digest } from '../registry/digest.ts';
+import type { RepositoryName } from '../registry/name.ts';
 import type { Visibility } from '../registry/visibility.ts';
-import type { Fills } from '../store/fills.ts';
+import type { FillSource } from '../store/fill.ts';
+import type { FillOrigin, Fills } from '../store/fills.ts';
 import type { TagKey, TagRecord } from '../store/index/tag-table.ts';
 import type { Store, StoredObject } from '../store/store.ts';
 import { identityKey } from '../upstream/identity.ts';
@@ -18,7 +20,12 @@ import { upstreamHeaders } from './upstream-headers.ts';
 export type TagCheck = (exchange: Exchange, key: TagKey) => Promise<TagFinding | undefined>;
 
 /** Fetches a tag's manifest into the store. */
-export type TagFetch = (exchange: Exchange, key: TagKey) => Promise<TagFinding>;
+export interface TagFetch {
+  /** @param found what a check said the tag means: it is then asked for by its digest, unless it is there. */
+  (exchange: Exchange, key: TagKey, found?: TagFinding): Promise<TagFinding>;
+  /** True where fetching it would ask upstream nothing. */
+  isStored(digest: Digest): boolean;
+}
 
 /** What upstream said of a tag, and who may know. */
 export interface TagFinding {
@@ -53,39 +60,66 @@ export function createTagCheck({ upstream, now }: TagParts): TagCheck {
 export function createTagFetch({ store, fills, upstream, now }: TagParts): TagFetch {
   /** The bytes of the answer that is there; were they to break, the rest comes by the digest. */
   async function fill(exchange: Exchange, key: TagKey, answer: UpstreamAnswer): Promise<StoredObject> {
-    const { registry, identity, request } = exchange;
     const { repository } = key;
     const digest = announcedDigest(answer);
     if (digest === undefined)
       return fills.startUnnamed(() => Promise.resolve(toBody(answer, 0, 'manifest'))).done;
-    const path = `/v2/${repository}/manifests/${digest}`;
-    const byDigest = createObjectSource(
-      upstream,
-      { registry, repository, kind: 'manifest', path, headers: upstreamHeaders(request), identity },
-      () => undefined,
-    );
+    const from = fromDigest(upstream, exchange, repository, digest);
     const stored = store.find(digest) ?? (await fills.find(digest)?.fill.done);
     if (stored?.mediaType !== undefined) {
       answer.body.destroy();
       return stored;
     }
-    const origin = { registry: registry.name, repository, identityKey: identityKey(identity) };
     let first = true;
-    const running = fills.start(digest, origin, (offset) => {
+    const running = fills.start(digest, originOf(exchange, repository), (offset) => {
       const begun = first;
       first = false;
-      return begun ? Promise.resolve(toBody(answer, 0, 'manifest')) : byDigest.from(offset);
+      return begun ? Promise.resolve(toBody(answer, 0, 'manifest')) : from(offset);
     });
     return running.fill.done;
   }
 
-  return async (exchange, key) => {
+  /** The bytes of what a check found, so that the tag can be served whatever becomes of upstream. */
+  async function fillFound(exchange: Exchange, { repository }: TagKey, digest: Digest): Promise<void> {
+    if (store.find(digest) !== undefined) return;
+    // a fill that another client began may fail with what only that client is refused
+    const joined = await fills.find(digest)?.fill.done.catch(() => undefined);
+    if (joined !== undefined) return;
+    const from = fromDigest(upstream, exchange, repository, digest);
+    await fills.start(digest, originOf(exchange, repository), from).fill.done;
+  }
+
+  async function fetch(exchange: Exchange, key: TagKey, found?: TagFinding): Promise<TagFinding> {
+    if (found !== undefined) {
+      await fillFound(exchange, key, found.record.digest);
+      return found;
+    }
     const answer = await askTag(upstream, exchange, key, 'GET');
     if (answer.status !== 200) throw await toRefusal(answer);
     const { digest, size, mediaType } = await fill(exchange, key, answer);
     const record: TagRecord = { digest, size, mediaType: mediaType ?? 'application/json', checkedAt: now() };
     return { record, visibility: answer.visibility };
-  };
+  }
+
+  return Object.assign(fetch, { isStored: (digest: Digest) => store.find(digest) !== undefined });
+}
+
+function fromDigest(
+  upstream: Upstream,
+  { registry, identity, request }: Exchange,
+  repository: RepositoryName,
+  digest: Digest,
+): FillSource {
+  const path = `/v2/${repository}/manifests/${digest}`;
+  return createObjectSource(
+    upstream,
+    { registry, repository, kind: 'manifest', path, headers: upstreamHeaders(request), identity },
+    () => undefined,
+  ).from;
+}
+
+function originOf({ registry, identity }: Exchange, repository: RepositoryName): FillOrigin {
+  return { registry: registry.name, repository, identityKey: identityKey(identity) };
 }
 
 async function askTag(

@@ -28,8 +28,8 @@ export interface ResolveTag {
     known: TagRecord | undefined,
     spare?: boolean,
   ): Promise<Resolved | undefined>;
-  /** Forgets that anything was not found: something was pushed. */
-  forgetMissing(): void;
+  /** Forgets what was not found, and what is being asked at the moment: something was pushed. */
+  forget(): void;
 }
 
 export interface ResolveTagParts {
@@ -41,16 +41,19 @@ export interface ResolveTagParts {
 }
 
 /** How long it is believed that a tag does not exist, in milliseconds: it may be pushed any moment. */
-const NOT_FOUND_MS = 3_000;
+export const NOT_FOUND_MS = 3_000;
 const MAX_NOT_FOUND = 10_000;
 
 export function createResolveTag({ tags, access, limits, check, fetch }: ResolveTagParts): ResolveTag {
   const flights = createFlights<Resolved | undefined>();
   const notFound = new LRUCache<string, UpstreamRefusal>({ max: MAX_NOT_FOUND, ttl: NOT_FOUND_MS });
 
-  function remember(exchange: Exchange, key: TagKey, { record, visibility }: TagFinding): void {
-    access.record(exchange, key.repository, record.digest, visibility);
-    tags.put(key, record);
+  /** Pushes that were seen: what was asked before one is not to be remembered after it. */
+  let pushes = 0;
+
+  /** True where a counted request is better not made, or would not be answered. */
+  function isSpent({ registry, identity }: Exchange): boolean {
+    return limits.isLow(registry.name, identity) || limits.holdOff(registry.name, identity, 'pull') > 0;
   }
 
   async function ask(
@@ -59,24 +62,26 @@ export function createResolveTag({ tags, access, limits, check, fetch }: Resolve
     known: TagRecord | undefined,
     spare: boolean,
   ): Promise<Resolved | undefined> {
+    const begun = pushes;
     const head = exchange.request.method === 'HEAD';
-    if (known !== undefined || head) {
-      const found = await check(exchange, key);
-      if (found !== undefined) {
-        const { record } = found;
-        const unchanged = known?.digest === record.digest && known.mediaType === record.mediaType;
-        // HEAD is free; the GET that follows a change is what the limit counts
-        if (known !== undefined && spare && !unchanged && limits.isLow(key.registry, exchange.identity)) {
-          return { record: known, status: 'STALE' };
-        }
-        remember(exchange, key, found);
-        return { record, status: unchanged ? 'REVALIDATED' : known === undefined ? 'MISS' : 'EXPIRED' };
-      }
-      if (head) return undefined;
+    const remember = ({ record, visibility }: TagFinding, status: CacheStatus): Resolved => {
+      access.record(exchange, key.repository, record.digest, visibility);
+      if (pushes === begun) tags.put(key, record);
+      return { record, status };
+    };
+    const changed: CacheStatus = known === undefined ? 'MISS' : 'EXPIRED';
+    if (known === undefined && !head) return remember(await fetch(exchange, key), changed);
+    const found = await check(exchange, key);
+    const digest = found?.record.digest;
+    if (found !== undefined && known?.digest === digest && known?.mediaType === found.record.mediaType) {
+      return remember(found, 'REVALIDATED');
     }
-    const fetched = await fetch(exchange, key);
-    remember(exchange, key, fetched);
-    return { record: fetched.record, status: known === undefined ? 'MISS' : 'EXPIRED' };
+    // HEAD is free; the GET that follows a change is what the limit counts
+    const costs = digest === undefined || !fetch.isStored(digest);
+    if (known !== undefined && spare && costs && isSpent(exchange)) return { record: known, status: 'STALE' };
+    if (found === undefined) return head ? undefined : remember(await fetch(exchange, key), changed);
+    // a tag means something new when that is there: until then, what it meant before can be served
+    return remember(head ? found : await fetch(exchange, key, found), changed);
   }
 
   async function resolve(
@@ -87,6 +92,8 @@ export function createResolveTag({ tags, access, limits, check, fetch }: Resolve
   ): Promise<Resolved | undefined> {
     const { registry, repository, tag, variant } = key;
     const flight = [
+      pushes,
+      spare,
       identityKey(exchange.identity),
       exchange.request.method,
       registry,
@@ -104,5 +111,10 @@ export function createResolveTag({ tags, access, limits, check, fetch }: Resolve
     }
   }
 
-  return Object.assign(resolve, { forgetMissing: () => notFound.clear() });
+  function forget(): void {
+    pushes += 1;
+    notFound.clear();
+  }
+
+  return Object.assign(resolve, { forget });
 }

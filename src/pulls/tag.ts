@@ -34,15 +34,15 @@ interface Answer {
 }
 
 /** A tag in use is checked ahead when this share of its time has passed. */
-const REFRESH_AT = 0.8;
+export const REFRESH_AT = 0.8;
 
 /** Serves a manifest by a tag: upstream says what it means as often as its policy wants, the cache has the bytes. */
 export function createPullTag(parts: PullTagParts): PullTag {
   const { tags, store, access, policyFor, resolve, pullManifest, passThrough, now } = parts;
 
   /** Checks without anybody waiting; what goes wrong shows when somebody does. */
-  function checkBehind(exchange: Exchange, key: TagKey, known: TagRecord): void {
-    resolve(exchange, key, known).catch(() => undefined);
+  function checkBehind(exchange: Exchange, key: TagKey, known: TagRecord, policy: TagPolicy): void {
+    resolve(exchange, key, known, isUsable(exchange, key, known, policy)).catch(() => undefined);
   }
 
   /** What the cache can say without upstream; undefined where upstream has to be asked first. */
@@ -54,11 +54,11 @@ export function createPullTag(parts: PullTagParts): PullTag {
   ): Answer | undefined {
     const age = now() - known.checkedAt;
     if (age < policy.fresh) {
-      if (policy.refresh && age > policy.fresh * REFRESH_AT) checkBehind(exchange, key, known);
+      if (policy.refresh && age > policy.fresh * REFRESH_AT) checkBehind(exchange, key, known, policy);
       return { record: known, status: 'HIT' };
     }
     if (age >= policy.fresh + policy.grace) return undefined;
-    checkBehind(exchange, key, known);
+    checkBehind(exchange, key, known, policy);
     return { record: known, status: 'UPDATING' };
   }
 

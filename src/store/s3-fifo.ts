@@ -77,6 +77,7 @@ export function createS3Fifo(): S3Fifo {
       if (queue === undefined || queue === ghosts) frequencies[slot] = 0;
       const proved = queue === ghosts || queue === main || size <= LIGHT_SIZE;
       (proved ? main : small).push(slot, size);
+      trimGhosts();
     },
     access(digest) {
       const slot = slots.find(digest);
@@ -92,22 +93,23 @@ export function createS3Fifo(): S3Fifo {
     },
     victim(pinned) {
       let rounds = 0;
+      /** Objects in the main queue found to be read, one after the other. */
       let passedOver = 0;
-      while (passedOver < small.length + main.length) {
-        const fromSmall = small.bytes > (small.bytes + main.bytes) * SMALL_SHARE || main.length === 0;
-        const slot = (fromSmall ? small : main).head() ?? small.head();
+      for (;;) {
+        const fromSmall = small.bytes > (small.bytes + main.bytes) * SMALL_SHARE || passedOver >= main.length;
+        const slot = (fromSmall ? small : main).head();
         if (slot === undefined) return undefined;
         if (rounds < MAX_ROUNDS && again(slot)) {
           rounds += 1;
+          passedOver = 0;
         } else if (pinned(slots.digest(slot))) {
-          // who is being read was used: it need not prove itself any more
+          // from the small queue too: who is being read need not prove itself any more
+          if (!fromSmall) passedOver += 1;
           move(slot, main);
-          passedOver += 1;
         } else {
           return evict(slot);
         }
       }
-      return undefined;
     },
     totals: () => ({ objects: small.length + main.length, bytes: small.bytes + main.bytes }),
     ghosts: () => ({ objects: ghosts.length, bytes: ghosts.bytes }),

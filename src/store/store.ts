@@ -11,6 +11,8 @@ export interface StoredObject {
 
 /** Bytes that can be read at any offset, now or once they have arrived; a client never knows which. */
 export interface ByteSource {
+  /** All of them, where they are in memory. */
+  readonly bytes?: Buffer;
   /** Bytes in all; undefined while upstream has not said. */
   readonly size: number | undefined;
   /** True while bytes are still to come. */

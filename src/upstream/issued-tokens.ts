@@ -6,7 +6,8 @@ import { authorizationKey, type Identity, PROXY_IDENTITY } from './identity.ts';
 /** How many tokens are remembered; one that is forgotten counts as the client's own, which is the safe side. */
 const MAX_TOKENS = 50_000;
 /** How long a token lives that the proxy made itself, in milliseconds. */
-const LOCAL_LIFETIME = 60_000;
+export const LOCAL_LIFETIME_MS = 60_000;
+const LOCAL_PREFIX = 'breakwater.';
 
 /** On whose credentials a token was issued. */
 export interface TokenOwner {
@@ -46,9 +47,9 @@ export function createIssuedTokens(): IssuedTokens {
   return {
     remember,
     issue(owner) {
-      const token = `breakwater.${randomBytes(32).toString('base64url')}`;
-      remember(token, owner, LOCAL_LIFETIME);
-      return { token, lifetime: LOCAL_LIFETIME };
+      const token = `${LOCAL_PREFIX}${randomBytes(32).toString('base64url')}`;
+      remember(token, owner, LOCAL_LIFETIME_MS);
+      return { token, lifetime: LOCAL_LIFETIME_MS };
     },
     visibilityOf: (authorization) => ownerOf(authorization)?.visibility ?? 'own',
     identityBehind(identity) {
@@ -58,4 +59,9 @@ export function createIssuedTokens(): IssuedTokens {
       return owner.visibility === 'own' ? { ...identity, key: owner.key ?? identity.key } : PROXY_IDENTITY;
     },
   };
+}
+
+/** True where the header has the form of a token that the proxy made itself; whether it counts is another matter. */
+export function isLocalToken(authorization: string): boolean {
+  return authorization.slice('Bearer '.length).startsWith(LOCAL_PREFIX);
 }

@@ -1,3 +1,4 @@
+import { LRUCache } from 'lru-cache';
 import type { Logger } from 'pino';
 import { identityKey, type Identity } from './identity.ts';
 
@@ -10,19 +11,22 @@ export interface RateLimit {
 }
 
 /**
- * Which limit a 429 spoke of: `pulls`, counted on manifests alone and bound to an identity, or `requests`, by
- * which a registry defends itself against a client that asks too often.
+ * What a request costs: a `pull` is counted by Docker Hub (GET of a manifest), a `check` (its HEAD) is not, but
+ * may be refused with it; all else is `free`.
  */
-export type LimitKind = 'pulls' | 'requests';
+export type Cost = 'pull' | 'check' | 'free';
 
 /** What is known of the registries' limits, by registry and identity. */
 export interface RateLimits {
-  /** Notes what an answer's headers say. */
-  observe(registry: string, identity: Identity, headers: Headers): void;
-  /** Notes a 429; `body` tells the two kinds of Docker Hub's apart. */
-  refused(registry: string, identity: Identity, headers: Headers, body: string): void;
+  /** Notes an answer, and what its headers say of the limit. */
+  observe(registry: string, identity: Identity, cost: Cost, headers: Headers): void;
+  /**
+   * Notes a 429; `body` tells the two kinds of Docker Hub's apart.
+   * @returns milliseconds for which such a request is not made.
+   */
+  refused(registry: string, identity: Identity, cost: Cost, headers: Headers, body: string): number;
   /** Milliseconds for which such a request is better not made; 0 where nothing is in its way. */
-  holdOff(registry: string, identity: Identity, counted: boolean): number;
+  holdOff(registry: string, identity: Identity, cost: Cost): number;
   /** True where what is left of the pull limit is to be kept for content that is not in the cache. */
   isLow(registry: string, identity: Identity): boolean;
   all(): readonly { readonly registry: string; readonly identity: string; readonly limit: RateLimit }[];
@@ -30,49 +34,65 @@ export interface RateLimits {
 
 type Headers = Readonly<Record<string, string | string[] | undefined>>;
 
+/** Requests that are not made for now: of one cost and all that cost more. */
+interface Hold {
+  until: number;
+  refusals: number;
+}
+
 interface State {
   limit: RateLimit | undefined;
   /** When the figure of `limit` was read, in milliseconds. */
   at: number;
-  readonly until: Record<LimitKind, number>;
-  readonly refusals: Record<LimitKind, number>;
+  readonly holds: Readonly<Record<Cost, Hold>>;
 }
 
 const FIRST_PAUSE_MS = 5_000;
 const LONGEST_PAUSE_MS = 5 * 60_000;
+/** The longest `Retry-After` that is honoured: Docker Hub counts in windows of six hours. */
+const LONGEST_RETRY_MS = 6 * 3_600_000;
+/** The window of a limit that does not say it. */
+const WINDOW_S = 3_600;
+/** Clients bring identities of their own; of the oldest ones nothing is known any more. */
+const MAX_STATES = 10_000;
+/** The holds that are in the way of a request. */
+const HELD_BY = {
+  pull: ['pull', 'check', 'free'],
+  check: ['check', 'free'],
+  free: ['free'],
+} as const satisfies Record<Cost, readonly Cost[]>;
 
 /** @param reserve pulls that are kept back (`RATE_LIMIT_RESERVE`). */
 export function createRateLimits(reserve: number, log: Logger, now: () => number): RateLimits {
-  const states = new Map<string, State>();
+  const states = new LRUCache<string, State>({ max: MAX_STATES });
+  const keyOf = (registry: string, identity: Identity): string => `${registry} ${identityKey(identity)}`;
 
   function stateOf(registry: string, identity: Identity): State {
-    const key = `${registry} ${identityKey(identity)}`;
+    const key = keyOf(registry, identity);
     const known = states.get(key);
     if (known !== undefined) return known;
-    const state: State = {
-      limit: undefined,
-      at: 0,
-      until: { pulls: 0, requests: 0 },
-      refusals: { pulls: 0, requests: 0 },
-    };
+    const hold = (): Hold => ({ until: 0, refusals: 0 });
+    const state: State = { limit: undefined, at: 0, holds: { pull: hold(), check: hold(), free: hold() } };
     states.set(key, state);
     return state;
   }
 
   function low({ limit, at }: State): boolean {
     if (limit === undefined || limit.remaining > reserve) return false;
-    return now() - at < (limit.window ?? 3_600) * 1_000;
+    return now() - at < (limit.window ?? WINDOW_S) * 1_000;
   }
 
   return {
-    observe(registry, identity, headers) {
+    observe(registry, identity, cost, headers) {
       const limit = parseRateLimit(headers);
+      const known = states.get(keyOf(registry, identity));
+      // an answer shows that nothing is in the way of such requests any more
+      if (known !== undefined) for (const held of HELD_BY[cost]) known.holds[held].refusals = 0;
       if (limit === undefined) return;
-      const state = stateOf(registry, identity);
+      const state = known ?? stateOf(registry, identity);
       const wasLow = low(state);
       state.limit = limit;
       state.at = now();
-      state.refusals.pulls = 0;
       if (low(state) && !wasLow) {
         log.warn(
           { registry, ...limit },
@@ -80,20 +100,30 @@ export function createRateLimits(reserve: number, log: Logger, now: () => number
         );
       }
     },
-    refused(registry, identity, headers, body) {
-      const kind = limitKind(headers, body);
-      const state = stateOf(registry, identity);
-      const growing = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** state.refusals[kind]);
+    refused(registry, identity, cost, headers, body) {
+      const { holds } = stateOf(registry, identity);
+      const held: Cost = cost !== 'free' && isPullLimit(headers, body) ? cost : 'free';
+      const hold = holds[held];
+      const growing = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** hold.refusals);
       const pause = retryAfter(headers, now()) ?? growing;
-      state.refusals[kind] += 1;
-      state.until[kind] = now() + pause;
-      log.warn({ registry, kind, pause }, 'registry refuses requests for now: it is left alone meanwhile');
+      // of all that were under way when the limit was hit only the first makes the pause grow
+      if (now() >= hold.until) {
+        hold.refusals += 1;
+        const kind = held === 'free' ? 'requests' : 'pulls';
+        log.warn({ registry, kind, pause }, 'registry refuses requests for now: it is left alone meanwhile');
+      }
+      hold.until = Math.max(hold.until, now() + pause);
+      return pause;
     },
-    holdOff(registry, identity, counted) {
-      const { until } = stateOf(registry, identity);
-      return Math.max(0, until.requests - now(), counted ? until.pulls - now() : 0);
+    holdOff(registry, identity, cost) {
+      const holds = states.get(keyOf(registry, identity))?.holds;
+      if (holds === undefined) return 0;
+      return Math.max(0, ...HELD_BY[cost].map((held) => holds[held].until - now()));
     },
-    isLow: (registry, identity) => low(stateOf(registry, identity)),
+    isLow(registry, identity) {
+      const state = states.get(keyOf(registry, identity));
+      return state !== undefined && low(state);
+    },
     all: () =>
       [...states].flatMap(([key, { limit }]) => {
         const [registry = '', identity = ''] = key.split(' ');
@@ -120,16 +150,15 @@ function figure(
 }
 
 /** Docker Hub's pull limit answers in JSON and with limit headers; its abuse limit with a bare sentence. */
-function limitKind(headers: Headers, body: string): LimitKind {
-  if (figure(headers['ratelimit-remaining']) !== undefined || /pull rate limit|TOOMANYREQUESTS/i.test(body))
-    return 'pulls';
-  return 'requests';
+function isPullLimit(headers: Headers, body: string): boolean {
+  return (
+    figure(headers['ratelimit-remaining']) !== undefined || /pull rate limit|TOOMANYREQUESTS/i.test(body)
+  );
 }
 
-/** `Retry-After` in milliseconds, given in seconds or as a date (RFC 9110, 10.2.3). */
+/** `Retry-After` in milliseconds, given in seconds or as a date (RFC 9110, 10.2.3); undefined where it says nothing. */
 function retryAfter(headers: Headers, now: number): number | undefined {
   const text = String(headers['retry-after'] ?? '').trim();
-  if (/^\d{1,6}$/.test(text)) return Number(text) * 1_000;
-  const date = Date.parse(text);
-  return Number.isNaN(date) ? undefined : Math.max(0, date - now);
+  const time = /^\d+$/.test(text) ? Number(text) * 1_000 : Date.parse(text) - now;
+  return time > 0 ? Math.min(LONGEST_RETRY_MS, time) : undefined;
 }

@@ -6,6 +6,7 @@ import type { Digest } from '../../registry/digest.ts';
 import type { EvictionPolicy } from '../eviction.ts';
 import type { ObjectTable } from '../index/object-table.ts';
 import type { PartialObject, Store, StoredObject } from '../store.ts';
+import { createSmallObjects } from '../small-objects.ts';
 import { isMissing } from './fault.ts';
 import { openKeptPartials } from './kept-partials.ts';
 import type { Layout } from './layout.ts';
@@ -68,6 +69,7 @@ export function createDiskStore(options: DiskStoreOptions): Store {
   for (const row of objects.all()) eviction.admit(row.digest, row.size);
   const flushing = setInterval(flush, USED_FLUSH_MS);
   flushing.unref();
+  const small = createSmallObjects();
   const closing = new AbortController();
   const reconciled = options.clean
     ? Promise.resolve()
@@ -111,6 +113,7 @@ export function createDiskStore(options: DiskStoreOptions): Store {
     objects.delete(digest);
     used.delete(digest);
     warmth.cooled(digest);
+    small.forget(digest);
   }
 
   function remove(digest: Digest): Promise<void> {
@@ -202,11 +205,14 @@ export function createDiskStore(options: DiskStoreOptions): Store {
       const object = find(digest);
       if (object === undefined) return undefined;
       eviction.access(digest);
+      const inMemory = small.find(digest);
+      if (inMemory !== undefined) return inMemory;
       try {
         const source = await opened.open(object);
+        if (source !== undefined) return await small.takeIn(object, source);
         // somebody deleted the file under us: the index is mended and upstream is asked again
-        if (source === undefined) forget(digest);
-        return source;
+        forget(digest);
+        return undefined;
       } catch (error) {
         onFault(error, 'opening an object');
         throw error;

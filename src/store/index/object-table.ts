@@ -1,4 +1,5 @@
 import type { DatabaseSync } from 'node:sqlite';
+import { LRUCache } from 'lru-cache';
 import { isDigest, type Digest } from '../../registry/digest.ts';
 import type { StoredObject } from '../store.ts';
 import { createReader } from './reader.ts';
@@ -23,6 +24,9 @@ export interface ObjectTable {
   all(): Iterable<ObjectRow>;
 }
 
+/** Rows kept in memory beside the table: those of what is asked for now. */
+const MAX_ROWS = 10_000;
+
 export function createObjectTable(database: DatabaseSync, onFault: OnFault): ObjectTable {
   const get = createReader(
     database.prepare('SELECT digest, size, media_type, used_at FROM objects WHERE digest = ?'),
@@ -38,10 +42,23 @@ export function createObjectTable(database: DatabaseSync, onFault: OnFault): Obj
   const used = database.prepare('UPDATE objects SET used_at = ? WHERE digest = ?');
   const unused = database.prepare('SELECT digest FROM objects WHERE used_at < ? ORDER BY used_at LIMIT ?');
   const all = database.prepare('SELECT digest, size, media_type, used_at FROM objects ORDER BY used_at');
+  const rows = new LRUCache<Digest, ObjectRow>({ max: MAX_ROWS });
   return {
-    get: (digest) => toRow(get(digest)),
-    put: (row) => put(row.digest, row.size, row.mediaType ?? null, row.usedAt),
-    delete: (digest) => remove(digest),
+    get(digest) {
+      const known = rows.get(digest);
+      if (known !== undefined) return known;
+      const row = toRow(get(digest));
+      if (row !== undefined) rows.set(digest, row);
+      return row;
+    },
+    put(row) {
+      rows.set(row.digest, row);
+      put(row.digest, row.size, row.mediaType ?? null, row.usedAt);
+    },
+    delete(digest) {
+      rows.delete(digest);
+      remove(digest);
+    },
     used(times) {
       try {
         database.exec('BEGIN');
