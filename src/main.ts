@@ -117,6 +117,7 @@ async function serve(config: Config): Promise<number> {
     intercepts: matcher,
     now,
   });
+  const drain = createDrain();
   const server = createDoor({
     config,
     contexts: createLeafContexts(authority),
@@ -125,9 +126,10 @@ async function serve(config: Config): Promise<number> {
     site: createSite(authority),
     log,
     onFinished: createAccessLog((line) => accessLog.write(line), now),
+    onTunnel: (client) => drain.keep(client),
     now,
   });
-  const drain = createDrain(server);
+  drain.watch(server);
   const stop = stopSignal();
   const address = await listen(server, config.listen);
   process.stderr.write(startSummary({ version, address, config, ca: authority, cached: store.totals() }));

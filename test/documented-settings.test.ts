@@ -51,7 +51,7 @@ describe('docs/how-to/configuration-file.md', () => {
       'another: with #signs',
     ]);
     const written = Object.values(sources).filter(({ from }) => from === 'file');
-    expect(written).toHaveLength(15);
+    expect(written).toHaveLength(16);
   });
 
   test('names every key of a rule', async () => {

@@ -1,4 +1,3 @@
-import { execFile } from 'node:child_process';
 import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
@@ -6,15 +5,14 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
-import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { temporaryFolder } from '../src/ca/openssl.fixture.ts';
+import { run } from './lab/job.ts';
 import { startLab } from './lab/lab.ts';
 import { startProxy } from './lab/proxy.ts';
 import { startLocalProxy, type LocalProxy } from './support/local-proxy.ts';
 import { ask, askPlain, openSecure, sendRaw } from './support/wire.ts';
 
-const run = promisify(execFile);
 const GREETING = 'docker-registry-proxy: The docker caching proxy is working!';
 /** As it stands in the README of docker-registry-proxy. */
 const SED_SERVICE = String.raw`sed s/docker\.service/containerd\.service/g`;
@@ -109,11 +107,11 @@ describe('GET /setup/systemd', () => {
     // what the recipes do not name is left alone
     const back = script.replaceAll('containerd.service', 'docker.service').replace(` ${NO_PROXY}`, '');
     expect(back).toBe(original);
-    await passesShellCheck(script);
+    expect(await shellComplaints(script)).toBe('');
   });
 
   test('passes the checks of shells', async () => {
-    await passesShellCheck(await setupScript('proxy.example:3128'));
+    expect(await shellComplaints(await setupScript('proxy.example:3128'))).toBe('');
   });
 
   test.each([
@@ -297,16 +295,25 @@ function environmentLines(script: string): string[] {
 async function filtered(script: string, recipes: readonly string[]): Promise<string> {
   const file = join(folder.path, 'setup');
   await writeFile(file, script);
-  const { stdout } = await run('sh', ['-c', ['cat "$0"', ...recipes].join(' | '), file]);
-  return stdout;
+  const { stdout } = await run(['sh', '-c', ['cat "$0"', ...recipes].join(' | '), file]);
+  return stdout.toString();
 }
 
-async function passesShellCheck(script: string): Promise<void> {
+/** What shells say of a script without running it; Debian has shellcheck, where it is installed. */
+async function shellComplaints(script: string): Promise<string> {
   const file = join(folder.path, 'setup');
   await writeFile(file, script);
-  for (const shell of ['sh', 'bash']) await run(shell, ['-n', file]);
-  // Debian has it as a package; where it is missing, the shells themselves have looked
-  if (existsSync('/usr/bin/shellcheck')) await run('/usr/bin/shellcheck', [file]);
+  const checks = [
+    ['sh', '-n'],
+    ['bash', '-n'],
+    ...(existsSync('/usr/bin/shellcheck') ? [['/usr/bin/shellcheck']] : []),
+  ];
+  let said = '';
+  for (const check of checks) {
+    const { code, stdout, stderr } = await run([...check, file], { mayFail: true });
+    if (code !== 0) said += `${check.join(' ')}: ${stdout.toString()}${stderr}`;
+  }
+  return said;
 }
 
 function bodyOf(raw: string): { errors: { code: string; detail: unknown }[] } {

@@ -24,6 +24,9 @@ afterAll(async () => {
   await lab?.down();
 });
 
+/** A tag is checked whenever it is asked for, however quick one pull follows another. */
+const EVERY_TAG = { TAG_CHECK_INTERVAL: '0' };
+
 /** An image on each kind of registry, and what its client needs to pull it. */
 const IMAGES: readonly { name: string; image: keyof Lab['images']; credentials?: Credentials }[] = [
   { name: 'several platforms, Hub with tokens and a CDN', image: 'multi' },
@@ -92,11 +95,8 @@ describe('an image from the cache', () => {
       const hash = createHash('sha256').update(await readFile(join(folder, file)));
       expect(hash.digest('hex')).toBe(file.slice(0, 64));
     }
-    const digests = multi.manifests.flatMap(({ digest, config, layers }) => [
-      digest,
-      config.digest,
-      ...layers.map((layer) => layer.digest),
-    ]);
+    const parts = multi.manifests.flatMap((made) => [made, made.config].concat(made.layers));
+    const digests = parts.map(({ digest }) => digest);
     expect(new Set(names.map((file) => `sha256:${file.slice(0, 64)}`))).toEqual(new Set(digests));
   });
 
@@ -111,7 +111,7 @@ describe('an image from the cache', () => {
 /** Another proxy in place of the last one: nothing is cached, the authority stays. */
 async function freshCache(): Promise<void> {
   await proxy.stop();
-  proxy = await startProxy(lab, { caDir: proxy.caDir });
+  proxy = await startProxy(lab, { caDir: proxy.caDir, env: EVERY_TAG });
 }
 
 const statusOf = (request: ProxyRequest): string => request['upstream_cache_status'] ?? '';

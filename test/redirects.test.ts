@@ -95,7 +95,7 @@ describe('a redirect is followed inside the proxy (issue 2.6)', () => {
   test.each(['ftp://localhost/x', 'https://', 'javascript:alert(1)'])(
     'an address that cannot be followed is named as such: %s',
     async (location) => {
-      const { path } = publish('nowhere');
+      const { path } = publish(`nowhere/${location.length}`);
       registry.on({ path }, redirectTo(location));
       expectError(await stage.client.get(path), 502, 'UPSTREAM_REDIRECTS');
       expect(registry.requests.count()).toBe(1);

@@ -284,10 +284,23 @@ describe('Bearer challenges are answered by the proxy', () => {
     const held = registry.hold({ path: tokens.path }, 'headers');
     const pulls = blobs.map((blob) => client.get(blobPath('a', blob)));
     // all twenty are challenged before any token is there
-    for (const _ of blobs) await registry.nextRequest({ path: /blobs/ });
+    for (const _ of blobs) await (await registry.nextRequest({ path: /blobs/ })).closed;
     held.release();
     const pulled = await Promise.all(pulls);
     pulled.forEach((one, index) => expectWhole(one, blobs[index]!));
+    expect(tokens.requests()).toHaveLength(1);
+  });
+
+  test('a challenge that arrives when the token is there already is answered with it', async () => {
+    const [scene, tokens] = bearerScene({ may: () => true });
+    const { registry, client } = scene;
+    const [early, late] = put(scene, 'a', 2);
+    const held = registry.hold({ path: blobPath('a', late!) }, 'headers');
+    const pull = client.open(blobPath('a', late!));
+    await held.arrived;
+    expectWhole(await client.get(blobPath('a', early!)), early!);
+    held.release();
+    expectWhole(await pull.done, late!);
     expect(tokens.requests()).toHaveLength(1);
   });
 

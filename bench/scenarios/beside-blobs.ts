@@ -1,6 +1,6 @@
 import type { Scenario } from './scenario.ts';
 
-const REQUESTS = 1_500;
+const REQUESTS = 400;
 
 /** One client asks for manifests while four download the large blob, over and over. */
 export const BESIDE_BLOBS: Scenario = {

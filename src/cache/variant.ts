@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 
-/** The types by which registries choose; what else clients list (`*/*`, schema 1) makes no difference beside them. */
+/** The types by which registries choose; what else clients list (any type, schema 1) makes no difference beside them. */
 const MANIFEST_TYPES: ReadonlySet<string> = new Set([
   'application/vnd.oci.image.index.v1+json',
   'application/vnd.oci.image.manifest.v1+json',

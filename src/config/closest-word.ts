@@ -21,7 +21,7 @@ function completion(start: string, known: readonly string[]): string | undefined
 /** Levenshtein's distance, one row of the table at a time. */
 function editsBetween(from: string, to: string): number {
   let above = Array.from({ length: to.length + 1 }, (_, column) => column);
-  for (const [line, character] of [...from].entries()) {
+  for (const [line, character] of from.split('').entries()) {
     const row = [line + 1];
     for (let column = 0; column < to.length; column += 1) {
       const replaced = (above[column] ?? 0) + (to[column] === character ? 0 : 1);

@@ -105,24 +105,25 @@ function problemsOf(
 ): readonly Problem[] {
   if (thrown instanceof StructureError) {
     const entry = source?.from === 'file' ? entryOf(setting, entries) : undefined;
-    return thrown.faults.map(({ at, reason, mend }) => ({
-      ...whereOf(setting, source),
-      ...(entry === undefined ? {} : { place: entry.placeOf(at), value: undefined }),
-      reason,
-      mend,
-    }));
+    return thrown.faults.map(({ at, reason, mend }) =>
+      entry === undefined
+        ? problemAt(setting, source, reason, mend)
+        : { subject: setting.path, place: entry.placeOf(at), reason, mend },
+    );
   }
   const error = asBreakwaterError(thrown);
   const mend = error.mend ?? `See ${setting.env} in docs/reference/configuration.md.`;
-  return [{ ...whereOf(setting, source), reason: error.message, mend }];
+  return [problemAt(setting, source, error.message, mend)];
 }
 
-function whereOf(
+function problemAt(
   setting: Setting<unknown>,
   source: SettingSource | undefined,
-): Pick<Problem, 'subject' | 'value' | 'place'> {
+  reason: string,
+  mend: string,
+): Problem {
   const subject = source?.from === 'file' ? setting.path : (source?.variable ?? setting.env);
-  return { subject, value: source?.text, place: source?.place };
+  return { subject, value: source?.text, place: source?.place, reason, mend };
 }
 
 /** Settings that are well-formed one by one and make no sense together. */
@@ -138,11 +139,11 @@ function contradictions(
     .filter(
       ([given, missing]) => values[given] !== undefined && missing in values && values[missing] === undefined,
     )
-    .map(([given, missing]) => ({
-      ...whereOf(SETTINGS[given], sources[given]),
-      reason: `${SETTINGS[missing].env} is not set`,
-      mend: `Set ${SETTINGS[missing].env} too: a certificate and its key belong together.`,
-    }));
+    .map(([given, missing]) => {
+      const { env } = SETTINGS[missing];
+      const mend = `Set ${env} too: a certificate and its key belong together.`;
+      return problemAt(SETTINGS[given], sources[given], `${env} is not set`, mend);
+    });
 }
 
 function isConfig(values: Record<string, unknown>): values is Config {

@@ -77,7 +77,7 @@ function itemsOf(value: unknown, noun: string): readonly unknown[] {
 }
 
 /** Text, or a number as it would be written. */
-export const word = v.pipe(
+const word = v.pipe(
   v.union([v.string(), v.number()], `it is not text${BETWEEN}Write text.`),
   v.transform(String),
 );

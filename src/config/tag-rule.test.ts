@@ -143,9 +143,10 @@ describe('what cannot be used', () => {
     const leaf = fc.oneof(fc.jsonValue({ maxDepth: 1 }), fc.constantFrom('1h', 'true', '*', '/a/'));
     const value = fc.oneof(fc.jsonValue(), fc.array(fc.oneof(fc.dictionary(key, leaf), leaf)));
     fc.assert(
-      fc.property(value, (any) => {
-        const faults = faultsOf(any);
-        if (faults.length === 0) expect(readTagRules(any)).toHaveLength(Array.isArray(any) ? any.length : 0);
+      fc.property(value, (candidate) => {
+        const faults = faultsOf(candidate);
+        const rules = faults.length === 0 ? readTagRules(candidate).length : 'faults';
+        expect(rules).toBeOneOf([Array.isArray(candidate) ? candidate.length : 0, 'faults']);
         for (const { reason, mend } of faults) {
           expect(reason).not.toBe('');
           expect(mend).toMatch(/\.$/);

@@ -7,9 +7,9 @@ import { flag, parsed, readList, StructureError, type StructureFault } from './s
 /** What holds for the tags that a rule matches; the first rule that matches decides. Times in milliseconds. */
 export interface TagRule {
   /** Takes a registry's name, `host` or `host:port`; undefined takes all, as for the other two. */
-  readonly registry: GlobMatcher | undefined;
-  readonly repository: GlobMatcher | undefined;
-  readonly tag: GlobMatcher | undefined;
+  readonly registry?: GlobMatcher | undefined;
+  readonly repository?: GlobMatcher | undefined;
+  readonly tag?: GlobMatcher | undefined;
   /** How long a tag is served without asking upstream. */
   readonly fresh?: number | undefined;
   /** Whether upstream is asked every time. */
@@ -47,12 +47,7 @@ export function parseTagRules(text: string): readonly TagRule[] {
 
 /** Reads the rules as a list of mappings; times are nginx's, and a bare number is seconds. */
 export function readTagRules(value: unknown): readonly TagRule[] {
-  const rules = readList(value, SHAPE).map((rule): TagRule => ({
-    ...rule,
-    registry: rule.registry,
-    repository: rule.repository,
-    tag: rule.tag,
-  }));
+  const rules: readonly TagRule[] = readList(value, SHAPE);
   const faults = rules.flatMap(contradictions);
   if (faults.length > 0) throw new StructureError(faults);
   return rules;
@@ -85,12 +80,14 @@ function contradictions(rule: TagRule, index: number): readonly StructureFault[]
 
 /** Names in DNS have no case, and Docker Hub has more than one. */
 function parseRegistryGlob(text: string): GlobMatcher {
-  const { source, matches } = parseGlob(text.startsWith('/') ? text : text.toLowerCase());
+  const glob = parseGlob(text.startsWith('/') ? text : text.toLowerCase());
   return {
-    source,
-    matches: (name) => {
+    source: glob.source,
+    matches(name) {
       const lower = name.toLowerCase();
-      return lower === DOCKER_HUB ? DOCKER_HUB_NAMES.some(matches) : matches(lower);
+      return lower === DOCKER_HUB
+        ? DOCKER_HUB_NAMES.some((candidate) => glob.matches(candidate))
+        : glob.matches(lower);
     },
   };
 }

@@ -3,6 +3,10 @@ import type { Socket } from 'node:net';
 
 /** Ends a server without cutting what is under way. */
 export interface Drain {
+  /** Counts a server's connections from now on; before it listens. */
+  watch(server: Server): void;
+  /** A connection that carries a tunnel: whether it is at work, only its bytes tell. */
+  keep(socket: Socket): void;
   /**
    * Stops accepting, lets answers under way finish, ends idle connections at once and all others after
    * `timeout` milliseconds; settles when the last connection is gone. True where none had to be cut.
@@ -10,35 +14,53 @@ export interface Drain {
   end(timeout: number): Promise<boolean>;
 }
 
-export function createDrain(server: Server): Drain {
+/** A tunnel through which nothing passed for this long, in milliseconds, is idle. */
+const IDLE_TUNNEL = 5_000;
+
+export function createDrain(): Drain {
+  const servers = new Set<Server>();
   const sockets = new Set<Socket>();
   const busy = new Set<Socket>();
+  const tunnels = new Set<Socket>();
   let draining = false;
-  // also those that a CONNECT took out of the server's sight
-  server.on('connection', (socket: Socket) => {
-    sockets.add(socket);
-    socket.once('close', () => sockets.delete(socket));
-  });
-  server.on('request', (request, response) => {
-    const { socket } = request;
-    busy.add(socket);
-    if (draining) response.shouldKeepAlive = false;
-    response.once('close', () => {
-      busy.delete(socket);
-      if (draining) socket.destroySoon();
-    });
-  });
+
   return {
+    watch(server) {
+      servers.add(server);
+      // also those that a CONNECT took out of the server's sight
+      server.on('connection', (socket: Socket) => {
+        sockets.add(socket);
+        socket.once('close', () => sockets.delete(socket));
+      });
+      server.on('request', (request, response) => {
+        const { socket } = request;
+        busy.add(socket);
+        if (draining) response.shouldKeepAlive = false;
+        response.once('close', () => {
+          busy.delete(socket);
+          if (draining) socket.destroySoon();
+        });
+      });
+    },
+    keep(socket) {
+      tunnels.add(socket);
+      socket.once('close', () => tunnels.delete(socket));
+    },
     async end(timeout) {
       draining = true;
-      const closed = new Promise<void>((resolve) => void server.close(() => resolve()));
-      for (const socket of sockets) if (!busy.has(socket) && !isCarrier(socket, busy)) socket.destroySoon();
+      const closed = [...servers].map(
+        (server) => new Promise<void>((resolve) => void server.close(() => resolve())),
+      );
+      for (const socket of sockets) {
+        if (tunnels.has(socket)) endWhenIdle(socket);
+        else if (!busy.has(socket) && !isCarrier(socket, busy)) socket.destroySoon();
+      }
       let cut = false;
       const timer = setTimeout(() => {
         cut = sockets.size > 0;
         for (const socket of sockets) socket.destroy();
       }, timeout);
-      await closed;
+      await Promise.all(closed);
       await Promise.all(
         [...sockets].map((socket) => new Promise((resolve) => void socket.once('close', resolve))),
       );
@@ -46,6 +68,16 @@ export function createDrain(server: Server): Drain {
       return !cut;
     },
   };
+}
+
+function endWhenIdle(socket: Socket): void {
+  const passed = (): number => socket.bytesRead + socket.bytesWritten;
+  let before = passed();
+  const timer = setInterval(() => {
+    if (passed() === before) socket.destroySoon();
+    before = passed();
+  }, IDLE_TUNNEL);
+  socket.once('close', () => clearInterval(timer));
 }
 
 /** True for the raw socket below a TLS one that is at work; ending it would cut the answer. */

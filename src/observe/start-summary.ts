@@ -62,7 +62,10 @@ function describePattern({ match, host, port, scheme }: Config['registries'][num
 }
 
 function describeTags(config: Config): string {
-  if (!config.enableManifestCache) return 'checked upstream by HEAD on every request';
+  if (!config.enableManifestCache) {
+    const seconds = config.tagCheckInterval / 1000;
+    return `checked upstream by HEAD ${seconds === 0 ? 'on every request' : `at most every ${seconds} s`}`;
+  }
   const hours = (milliseconds: number): string => `${Number((milliseconds / 3_600_000).toFixed(2))} h`;
   return `cached ${hours(config.manifestCachePrimaryTime)} / ${hours(config.manifestCacheSecondaryTime)} / ${hours(config.manifestCacheDefaultTime)} by tier`;
 }

@@ -1,12 +1,13 @@
 import { asBreakwaterError } from '../registry/errors.ts';
 import { pickHeaders } from '../registry/headers.ts';
+import { registryUrl } from '../registry/registry-host.ts';
 import type { ReplyKey, ReplyTable, StoredReply } from '../store/index/reply-table.ts';
 import { createFlights } from '../upstream/flights.ts';
 import { identityKey } from '../upstream/identity.ts';
 import { isOutage } from '../upstream/outage.ts';
 import { toRefusal } from '../upstream/refusal.ts';
 import { readSmallBody } from '../upstream/token-answer.ts';
-import type { Upstream } from '../upstream/upstream.ts';
+import type { Upstream, UpstreamRequest } from '../upstream/upstream.ts';
 import type { Exchange } from './exchange.ts';
 import { askAsIs } from './pass-through.ts';
 import { withPatience } from './patience.ts';
@@ -16,7 +17,7 @@ import { sendWhole } from './send-error.ts';
 export type PullListing = (exchange: Exchange) => Promise<void>;
 
 /** How long a list is believed, in milliseconds: a push shows in it at once. */
-const FRESH_MS = 5_000;
+export const LIST_FRESH_MS = 5_000;
 const KEPT = ['content-type', 'link', 'oci-filters-applied', 'warning', 'docker-distribution-api-version'];
 
 /** @param staleTime milliseconds for which a list may stand in for an upstream that cannot answer. */
@@ -28,11 +29,23 @@ export function createPullListing(
 ): PullListing {
   const flights = createFlights<StoredReply>();
 
+  /** Asks what the client asks, but for the whole list: not for its headers alone, nor whether it has changed. */
+  const wholeUpstream: Upstream = {
+    ask: (request) =>
+      upstream.ask({ ...request, method: 'GET', follow: true, headers: unconditional(request.headers) }),
+  };
+
   async function ask(exchange: Exchange, key: ReplyKey): Promise<StoredReply> {
-    const answer = await askAsIs(upstream, exchange);
+    const { registry } = exchange;
+    const answer = await askAsIs(wholeUpstream, exchange);
     if (answer.status !== 200) throw await toRefusal(answer);
     const body = await readSmallBody(answer.body, answer.host);
-    const reply = { status: 200, headers: pickHeaders(answer.headers, KEPT), body, storedAt: now() };
+    const headers = pickHeaders(answer.headers, KEPT);
+    const { link } = headers;
+    if (typeof link === 'string' && answer.host !== registryUrl(registry, '/').host) {
+      headers['link'] = linkBack(link, key.path);
+    }
+    const reply = { status: 200, headers, body, storedAt: now() };
     replies.put(key, reply);
     return reply;
   }
@@ -46,11 +59,11 @@ export function createPullListing(
     };
     const known = replies.find(key);
     const age = known === undefined ? Infinity : now() - known.storedAt;
-    if (known !== undefined && age < FRESH_MS) {
+    if (known !== undefined && age < LIST_FRESH_MS) {
       outcome.cacheStatus = 'HIT';
       return sendWhole(exchange, known.status, known.headers, known.body);
     }
-    const usable = age < FRESH_MS + staleTime ? known : undefined;
+    const usable = age < LIST_FRESH_MS + staleTime ? known : undefined;
     outcome.cacheStatus = known === undefined ? 'MISS' : 'EXPIRED';
     let reply: StoredReply;
     try {
@@ -66,4 +79,14 @@ export function createPullListing(
     if (reply === usable) outcome.cacheStatus = 'STALE';
     sendWhole(exchange, reply.status, reply.headers, reply.body);
   };
+}
+
+/** The next page by the path that the client knows: a redirect led to another host, with paths of its own. */
+function linkBack(link: string, path: string): string {
+  const [own = ''] = path.split('?');
+  return link.replace(/^<[^?>]*/, `<${own}`);
+}
+
+function unconditional(headers: UpstreamRequest['headers']): UpstreamRequest['headers'] {
+  return Object.fromEntries(Object.entries(headers).filter(([name]) => !/^(if-|range$)/.test(name)));
 }

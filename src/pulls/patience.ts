@@ -1,5 +1,7 @@
 /** Milliseconds that a client waits for upstream where the cache could answer: containerd gives up after 30 s. */
 export const PATIENCE_MS = 4_000;
+/** The same where what stands in is worth less than a late answer; headers are to be there within 10 s. */
+export const LONG_PATIENCE_MS = 8_000;
 
 /**
  * What `asked` gives, or `fallback`, where there is one, when it takes too long; `asked` goes on all the same.

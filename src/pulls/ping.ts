@@ -7,7 +7,7 @@ import { isOutage, isOutageStatus } from '../upstream/outage.ts';
 import { toRefusal } from '../upstream/refusal.ts';
 import type { Upstream } from '../upstream/upstream.ts';
 import type { ReplyKey, ReplyTable, StoredReply } from '../store/index/reply-table.ts';
-import { withPatience } from './patience.ts';
+import { LONG_PATIENCE_MS, PATIENCE_MS, withPatience } from './patience.ts';
 import { pickHeaders } from '../registry/headers.ts';
 import type { Exchange } from './exchange.ts';
 import { askAsIs } from './pass-through.ts';
@@ -76,7 +76,7 @@ export function createPing(
     const { outcome } = exchange;
     const instead = last ?? NOTHING_ASKED;
     try {
-      const reply = await withPatience(asked, instead);
+      const reply = await withPatience(asked, instead, last === undefined ? LONG_PATIENCE_MS : PATIENCE_MS);
       if (reply === instead) outcome.cacheStatus = 'STALE';
       return reply;
     } catch (thrown) {

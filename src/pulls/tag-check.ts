@@ -128,7 +128,7 @@ async function askTag(
   key: TagKey,
   method: 'GET' | 'HEAD',
 ): Promise<UpstreamAnswer> {
-  const { registry, identity, request, outcome } = exchange;
+  const { registry, identity, request, response, outcome } = exchange;
   const asked = performance.now();
   const path = `/v2/${key.repository}/manifests/${key.tag}`;
   const headers = upstreamHeaders(request);
@@ -143,6 +143,9 @@ async function askTag(
   });
   outcome.upstream = answer.host;
   outcome.upstreamTime = (outcome.upstreamTime ?? 0) + performance.now() - asked;
+  const { warning } = answer.headers;
+  // what the registry has to say to people (distribution-spec, "Warnings"); in the background nobody listens
+  if (warning !== undefined && !response.headersSent) response.setHeader('Warning', warning);
   return answer;
 }
 

@@ -1,14 +1,16 @@
 import { LRUCache } from 'lru-cache';
-import { asBreakwaterError } from '../registry/errors.ts';
+import { asBreakwaterError, type BreakwaterError } from '../registry/errors.ts';
 import type { Credentials } from '../upstream/credentials.ts';
 import { createFlights } from '../upstream/flights.ts';
 import { identityOf } from '../upstream/identity.ts';
 import type { IssuedTokens, TokenOwner } from '../upstream/issued-tokens.ts';
-import { isOutage } from '../upstream/outage.ts';
+import { isOutage, isOutageStatus } from '../upstream/outage.ts';
+import { toRefusal } from '../upstream/refusal.ts';
 import { parseTokenAnswer, readSmallBody } from '../upstream/token-answer.ts';
 import type { Upstream, UpstreamAnswer } from '../upstream/upstream.ts';
 import type { Exchange } from './exchange.ts';
 import { askAsIs, type PassThrough } from './pass-through.ts';
+import { LONG_PATIENCE_MS, PATIENCE_MS, withPatience } from './patience.ts';
 import { sendWhole } from './send-error.ts';
 import { readTokenForm } from './token-form.ts';
 
@@ -20,11 +22,13 @@ interface TokenReply {
   readonly body: Buffer;
   /** Milliseconds that the token lives, where there is one. */
   readonly lifetime: number | undefined;
+  /** Why the proxy stood in for the service, where it did; it may simply take too long. */
+  readonly local?: { readonly error: BreakwaterError | undefined };
 }
 
 const MAX_REPLIES = 10_000;
 /** A token is given to further clients for this share of its life, so that each has time to use it. */
-const SHARED_LIFE = 0.5;
+export const SHARED_LIFE = 0.5;
 
 /**
  * Passes what clients ask of an intercepted host outside `/v2/`, its token service first of all: with the
@@ -42,26 +46,30 @@ export function createPassToken(
   const flights = createFlights<TokenReply>();
   const replies = new LRUCache<string, TokenReply>({ max: MAX_REPLIES });
 
-  async function ask(exchange: Exchange, owner: TokenOwner, form?: Buffer): Promise<TokenReply> {
-    let answer: UpstreamAnswer;
-    let body: Buffer;
-    try {
-      answer = await askAsIs(upstream, exchange, form);
-      body = await readSmallBody(answer.body, answer.host);
-    } catch (thrown) {
-      const error = asBreakwaterError(thrown);
-      if (!isOutage(error)) throw error;
-      exchange.outcome.cacheStatus = 'STALE';
-      exchange.outcome.error = error;
-      return localReply(issued, owner);
-    }
-    if (answer.status >= 500) {
-      exchange.outcome.cacheStatus = 'STALE';
-      return localReply(issued, owner);
-    }
+  async function askService(exchange: Exchange, owner: TokenOwner, form?: Buffer): Promise<TokenReply> {
+    const answer = await askAsIs(upstream, exchange, form);
+    if (isOutageStatus(answer.status)) throw await toRefusal(answer);
+    const body = await readSmallBody(answer.body, answer.host);
     const token = answer.status === 200 ? parseTokenAnswer(body) : undefined;
     if (token !== undefined) issued.remember(token.token, owner, token.lifetime);
     return { status: answer.status, headers: relayed(answer), body, lifetime: token?.lifetime };
+  }
+
+  async function ask(exchange: Exchange, owner: TokenOwner, form?: Buffer): Promise<TokenReply> {
+    // a local token asks in the proxy's name, and is as good, unless it stands for a client's own credentials
+    const patience = owner.visibility === 'own' ? LONG_PATIENCE_MS : PATIENCE_MS;
+    try {
+      const reply = await withPatience<TokenReply | 'late'>(
+        askService(exchange, owner, form),
+        'late',
+        patience,
+      );
+      return reply === 'late' ? localReply(issued, owner, undefined) : reply;
+    } catch (thrown) {
+      const error = asBreakwaterError(thrown);
+      if (!isOutage(error)) throw error;
+      return localReply(issued, owner, error);
+    }
   }
 
   /** For clients that bring nothing of their own. */
@@ -74,8 +82,7 @@ export function createPassToken(
     }
     return flights.share(key, async () => {
       const reply = await ask(exchange, owner);
-      const isUpstreams = exchange.outcome.cacheStatus !== 'STALE';
-      if (reply.lifetime !== undefined && isUpstreams)
+      if (reply.lifetime !== undefined && reply.local === undefined)
         replies.set(key, reply, { ttl: reply.lifetime * SHARED_LIFE });
       return reply;
     });
@@ -107,6 +114,10 @@ export function createPassToken(
       const form = await readTokenForm(request);
       reply = await ask(asking, { visibility: 'own', key: form.ownerKey }, form.body);
     }
+    if (reply.local !== undefined) {
+      outcome.cacheStatus = 'STALE';
+      outcome.error = reply.local.error;
+    }
     sendWhole(exchange, reply.status, reply.headers, reply.body);
   };
 }
@@ -119,7 +130,7 @@ function isTokenRequest({ request }: Exchange): boolean {
   return request.method === 'GET' && /[?&](service|scope)=/.test(request.url ?? '');
 }
 
-function localReply(issued: IssuedTokens, owner: TokenOwner): TokenReply {
+function localReply(issued: IssuedTokens, owner: TokenOwner, error: BreakwaterError | undefined): TokenReply {
   const { token, lifetime } = issued.issue(owner);
   const issuedAt = new Date().toISOString();
   const body = { token, access_token: token, expires_in: lifetime / 1000, issued_at: issuedAt };
@@ -128,6 +139,7 @@ function localReply(issued: IssuedTokens, owner: TokenOwner): TokenReply {
     headers: { 'content-type': 'application/json' },
     body: Buffer.from(JSON.stringify(body)),
     lifetime,
+    local: { error },
   };
 }
 

@@ -13,40 +13,43 @@ export interface DigestSlots {
   digest(slot: number): Digest;
 }
 
-/** 32-bit words of a key: all of a SHA-256, the beginning of a SHA-512. */
-const WORDS = 8;
-const HEX_PER_WORD = 8;
+/** A key is all of a SHA-256, the beginning of a SHA-512. */
+const KEY_BYTES = 32;
+const WORDS = KEY_BYTES / Uint32Array.BYTES_PER_ELEMENT;
 const FIRST_CAPACITY = 1024;
 
 export function createDigestSlots(): DigestSlots {
   let capacity = FIRST_CAPACITY;
-  let keys = new Uint32Array(capacity * WORDS);
+  let keys = createKeys(capacity);
   /** Open addressing with linear probing, at most half full: slot + 1 by hash, 0 where free. */
   let table = new Int32Array(capacity * 2);
   /** Digests that do not fit a key. */
   const long = new Map<number, Digest>();
   const free: number[] = [];
   let given = 0;
-  const wanted = new Uint32Array(WORDS);
+  const wanted = createKeys(1);
   // upstream chooses the digests: with factors it cannot know, it cannot choose those that meet in one place
   const [factor0, factor1] = crypto.getRandomValues(new Uint32Array(2)).map((factor) => factor | 1);
 
-  function place(words: Uint32Array, at: number): number {
-    const mixed = Math.imul(words[at] ?? 0, factor0 ?? 1) + Math.imul(words[at + 1] ?? 0, factor1 ?? 1);
+  /** Where in the table the search for the key at `slot` begins. */
+  function home(keys: Keys, slot: number): number {
+    const at = slot * WORDS;
+    const mixed =
+      Math.imul(keys.words[at] ?? 0, factor0 ?? 1) + Math.imul(keys.words[at + 1] ?? 0, factor1 ?? 1);
     return (mixed ^ (mixed >>> 15)) & (table.length - 1);
   }
 
   function holds(slot: number, digest: Digest): boolean {
     for (let word = 0; word < WORDS; word += 1) {
-      if (keys[slot * WORDS + word] !== wanted[word]) return false;
+      if (keys.words[slot * WORDS + word] !== wanted.words[word]) return false;
     }
     return isLong(digest) ? long.get(slot) === digest : long.size === 0 || !long.has(slot);
   }
 
   /** Where in the table the digest is, or would be put; leaves its key in `wanted`. */
   function locate(digest: Digest): number {
-    readKey(digest, wanted);
-    let at = place(wanted, 0);
+    wanted.bytes.write(digestHex(digest), 0, KEY_BYTES, 'hex');
+    let at = home(wanted, 0);
     for (let slot = table[at] ?? 0; slot !== 0; slot = table[at] ?? 0) {
       if (holds(slot - 1, digest)) return at;
       at = (at + 1) & (table.length - 1);
@@ -54,17 +57,20 @@ export function createDigestSlots(): DigestSlots {
     return at;
   }
 
+  /** Where in the table the entry is; `entry` 0 finds the place to put the key at `slot`. */
+  function locateSlot(slot: number, entry: number): number {
+    let at = home(keys, slot);
+    while (table[at] !== entry) at = (at + 1) & (table.length - 1);
+    return at;
+  }
+
   function grow(): void {
     capacity *= 2;
     const before = keys;
-    keys = new Uint32Array(capacity * WORDS);
-    keys.set(before);
+    keys = createKeys(capacity);
+    keys.words.set(before.words);
     table = new Int32Array(capacity * 2);
-    for (let slot = 0; slot < given; slot += 1) {
-      let at = place(keys, slot * WORDS);
-      while (table[at] !== 0) at = (at + 1) & (table.length - 1);
-      table[at] = slot + 1;
-    }
+    for (let slot = 0; slot < given; slot += 1) table[locateSlot(slot, 0)] = slot + 1;
   }
 
   /** Empties a place, and moves up those behind it that would no longer be found. */
@@ -73,24 +79,11 @@ export function createDigestSlots(): DigestSlots {
     table[hole] = 0;
     for (let at = (hole + 1) & mask; table[at] !== 0; at = (at + 1) & mask) {
       const slot = table[at] ?? 0;
-      const home = place(keys, (slot - 1) * WORDS);
-      if (((at - home) & mask) < ((at - hole) & mask)) continue;
+      if (((at - home(keys, slot - 1)) & mask) < ((at - hole) & mask)) continue;
       table[hole] = slot;
       table[at] = 0;
       hole = at;
     }
-  }
-
-  function text(slot: number): Digest {
-    let hex = '';
-    for (let word = 0; word < WORDS; word += 1) {
-      hex += (keys[slot * WORDS + word] ?? 0).toString(16).padStart(HEX_PER_WORD, '0');
-    }
-    return parseDigest(`sha256:${hex}`);
-  }
-
-  function digest(slot: number): Digest {
-    return long.get(slot) ?? text(slot);
   }
 
   return {
@@ -108,32 +101,33 @@ export function createDigestSlots(): DigestSlots {
       }
       const slot = free.pop() ?? given++;
       table[at] = slot + 1;
-      keys.set(wanted, slot * WORDS);
+      keys.words.set(wanted.words, slot * WORDS);
       if (isLong(digest)) long.set(slot, digest);
       return slot;
     },
     release(slot) {
-      vacate(locate(digest(slot)));
+      vacate(locateSlot(slot, slot + 1));
       long.delete(slot);
       free.push(slot);
     },
-    digest,
+    digest(slot) {
+      const start = slot * KEY_BYTES;
+      return long.get(slot) ?? parseDigest(`sha256:${keys.bytes.toString('hex', start, start + KEY_BYTES)}`);
+    },
   };
+}
+
+/** Keys one after the other, to be written as bytes and compared as words. */
+interface Keys {
+  readonly bytes: Buffer;
+  readonly words: Uint32Array;
+}
+
+function createKeys(count: number): Keys {
+  const words = new Uint32Array(count * WORDS);
+  return { bytes: Buffer.from(words.buffer), words };
 }
 
 function isLong(digest: Digest): boolean {
   return digestAlgorithm(digest) !== 'sha256';
-}
-
-function readKey(digest: Digest, words: Uint32Array): void {
-  const start = digest.length - digestHex(digest).length;
-  for (let word = 0; word < WORDS; word += 1) {
-    let value = 0;
-    for (let at = 0; at < HEX_PER_WORD; at += 1) {
-      const code = digest.charCodeAt(start + word * HEX_PER_WORD + at);
-      // 0-9 are 48 to 57, a-f are 97 to 102
-      value = (value << 4) | (code < 58 ? code - 48 : code - 87);
-    }
-    words[word] = value;
-  }
 }

@@ -17,8 +17,11 @@ export const DISK_FAULT = new BreakwaterError('STORE_UNAVAILABLE', 'the disk is 
   cause: new Error('ENOSPC'),
 });
 
-export function createMemoryPartial(expected: Digest | undefined, initial = Buffer.alloc(0)): MemoryPartial {
-  let bytes = initial;
+export function createMemoryPartial(
+  expected: Digest | undefined,
+  initial: Buffer = Buffer.alloc(0),
+): MemoryPartial {
+  let bytes: Buffer = initial;
   let released = 0;
   const ends: MemoryPartial['ends'][number][] = [];
   const failIf = (what: MemoryPartial['failing']): void => {

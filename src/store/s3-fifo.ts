@@ -1,4 +1,3 @@
-import type { Digest } from '../registry/digest.ts';
 import { createDigestSlots } from './digest-slots.ts';
 import type { EvictionPolicy } from './eviction.ts';
 import { createSlotQueues, type SlotQueue } from './slot-queues.ts';
@@ -50,12 +49,10 @@ export function createS3Fifo(): S3Fifo {
     }
   }
 
-  function evict(slot: number): Digest {
-    const digest = slots.digest(slot);
+  function evict(slot: number): void {
     if (queues.of(slot) === small) move(slot, ghosts);
     else forget(slot);
     trimGhosts();
-    return digest;
   }
 
   /** Gives an object that was used a further round in the main queue; false where it was not used. */
@@ -102,13 +99,16 @@ export function createS3Fifo(): S3Fifo {
         if (rounds < MAX_ROUNDS && again(slot)) {
           rounds += 1;
           passedOver = 0;
-        } else if (pinned(slots.digest(slot))) {
-          // from the small queue too: who is being read need not prove itself any more
-          if (!fromSmall) passedOver += 1;
-          move(slot, main);
-        } else {
-          return evict(slot);
+          continue;
         }
+        const digest = slots.digest(slot);
+        if (!pinned(digest)) {
+          evict(slot);
+          return digest;
+        }
+        // from the small queue too: what is being read need not prove itself any more
+        if (!fromSmall) passedOver += 1;
+        move(slot, main);
       }
     },
     totals: () => ({ objects: small.length + main.length, bytes: small.bytes + main.bytes }),

@@ -44,7 +44,7 @@ function memorySource(bytes: Buffer): ByteSource {
     bytes,
     size: bytes.length,
     growing: false,
-    read: (buffer, position) => bytes.copy(buffer, 0, position),
+    read: (buffer, position) => (position < bytes.length ? bytes.copy(buffer, 0, position) : 0),
     close: () => undefined,
   };
 }

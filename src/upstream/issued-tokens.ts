@@ -34,8 +34,8 @@ export interface IssuedTokens {
   identityBehind(identity: Identity): Identity;
 }
 
-export function createIssuedTokens(): IssuedTokens {
-  const owners = new LRUCache<string, TokenOwner>({ max: MAX_TOKENS });
+export function createIssuedTokens(now: () => number = () => performance.now()): IssuedTokens {
+  const owners = new LRUCache<string, TokenOwner>({ max: MAX_TOKENS, perf: { now }, ttlResolution: 0 });
   const ownerOf = (authorization: string): TokenOwner | undefined => {
     const space = authorization.indexOf(' ');
     if (authorization.slice(0, space).toLowerCase() !== 'bearer') return undefined;

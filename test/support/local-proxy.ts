@@ -53,6 +53,10 @@ export class LocalProxy implements AsyncDisposable {
     return this.#job.stdout.all;
   }
 
+  get running(): boolean {
+    return this.#job.running;
+  }
+
   get exited(): Promise<Exit> {
     return this.#job.exited;
   }

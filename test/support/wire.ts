@@ -139,6 +139,7 @@ async function handshake(
   const servername = target.slice(0, target.lastIndexOf(':'));
   const ca = options.ca ?? readFileSync(proxy.caFile);
   const secure = tlsConnect({ socket, servername, ...options, ca });
+  secure.allowHalfOpen = false;
   await once(secure, 'secureConnect');
   return secure;
 }

@@ -40,3 +40,10 @@ export function expectError(pulled: Pulled, status: number, reason: string): voi
   };
   expect(errors[0]?.detail?.reason).toBe(reason);
 }
+
+/** Insists on an answer that was cut: right as far as it went, and not to be mistaken for the whole. */
+export function expectCut(pulled: Pulled, content: Content): void {
+  expect(pulled.complete).toBe(false);
+  expect(pulled.bytes).toBeLessThan(content.size);
+  expect(pulled.sha256).toBe(sha256Of(content, 0, pulled.bytes));
+}

@@ -10,7 +10,7 @@ export interface PullOptions {
   readonly authorization?: string;
   /** Bytes a second that the client takes. */
   readonly rate?: number;
-  /** The client leaves when it has this many bytes. */
+  /** The client leaves when it has this many bytes; what came with them does not count. */
   readonly leaveAfter?: number;
   /** The client takes no more when it has this many bytes, until `resume` is called. */
   readonly stallAfter?: number;
@@ -36,6 +36,8 @@ export interface Pulled {
 
 /** A request under way. */
 export interface Pull {
+  /** Settles when the request is with the kernel, or over. */
+  readonly sent: Promise<void>;
   /** Settles when the headers are there, or the request is over. */
   readonly headers: Promise<void>;
   /** Settles when a byte of the body is there, or the request is over. */
@@ -74,6 +76,7 @@ export function createPullClient(proxy: ProxyAddress, registry: string): PullCli
 }
 
 function startPull(agent: TunnelAgent, registry: string, path: string, options: PullOptions): Pull {
+  const sent = Promise.withResolvers<void>();
   const headers = Promise.withResolvers<void>();
   const firstByte = Promise.withResolvers<void>();
   const done = Promise.withResolvers<Pulled>();
@@ -113,12 +116,16 @@ function startPull(agent: TunnelAgent, registry: string, path: string, options: 
       complete: error === undefined,
       error,
     });
+    sent.resolve();
     headers.resolve();
     firstByte.resolve();
     for (const { resolve } of marks.values()) resolve();
   }
 
-  function take(chunk: Buffer, from: IncomingMessage): void {
+  function take(given: Buffer, from: IncomingMessage): void {
+    if (over) return;
+    const { leaveAfter = Infinity, stallAfter = Infinity, rate } = options;
+    const chunk = given.subarray(0, leaveAfter - bytes);
     if (bytes === 0) {
       firstByteAt = performance.now();
       firstByte.resolve();
@@ -129,9 +136,8 @@ function startPull(agent: TunnelAgent, registry: string, path: string, options: 
     if (bytes <= KEPT) kept.push(chunk);
     else kept.length = 0;
     for (const [mark, { resolve }] of marks) if (bytes >= mark) resolve();
-    const { leaveAfter, stallAfter, rate } = options;
-    if (leaveAfter !== undefined && bytes >= leaveAfter) return leave();
-    if (stallAfter !== undefined && before < stallAfter && bytes >= stallAfter) return void from.pause();
+    if (bytes >= leaveAfter) return leave();
+    if (before < stallAfter && bytes >= stallAfter) return void from.pause();
     if (rate === undefined) return;
     from.pause();
     setTimeout(() => from.resume(), (chunk.length / rate) * 1000);
@@ -152,8 +158,10 @@ function startPull(agent: TunnelAgent, registry: string, path: string, options: 
     response.on('close', () => end('cut'));
   });
   request.on('error', (error) => end(error.message));
+  request.on('finish', () => sent.resolve());
   request.end();
   return {
+    sent: sent.promise,
     headers: headers.promise,
     firstByte: firstByte.promise,
     reached(mark) {

@@ -5,7 +5,7 @@ import { errorAnswer, type Answer } from './reply.ts';
 import type { RecordedRequest } from './recorded-request.ts';
 import { startScriptedServer, type ScriptedServer, type ServerOptions } from './scripted-server.ts';
 
-export interface Published {
+interface Published {
   readonly repository: string;
   /** Tags that mean the manifest. */
   readonly tags?: readonly string[];

@@ -18,7 +18,7 @@ export interface ServerOptions {
 }
 
 /** Gives the right answer to a request, or undefined where it is another's. */
-export type Handler = (request: RecordedRequest) => Answer | undefined;
+type Handler = (request: RecordedRequest) => Answer | undefined;
 
 /** An HTTP server in this process that answers rightly, unless a rule says otherwise, and records everything. */
 export interface ScriptedServer extends AsyncDisposable {

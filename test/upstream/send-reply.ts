@@ -21,7 +21,9 @@ export async function sendReply(
   if (reply.holdHeaders !== undefined) await Promise.race([closed, reply.holdHeaders]);
   if (response.destroyed) return;
   if (reply.cutAt === 'headers') return cut(record, socket);
-  const planned = planAnswer(answer, reply, request.headers.range);
+  // RFC 9110, 14.2: for any method but GET it is ignored
+  const range = request.method === 'GET' ? request.headers.range : undefined;
+  const planned = planAnswer(answer, reply, range);
   record.status = planned.status;
   if (reply.bareLf === true) return sendBareLf(record, socket, planned);
 

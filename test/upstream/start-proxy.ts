@@ -15,7 +15,7 @@ const MAIN = join(import.meta.dirname, '../../src/main.ts');
 const POLL_MS = 5;
 
 /** One line of the access log: every value is a string. */
-export type LogLine = Readonly<Record<string, string>>;
+type LogLine = Readonly<Record<string, string>>;
 
 export interface ProxyOptions {
   /** Servers that are intercepted; all others are reached only by redirects and realms. */
@@ -82,6 +82,10 @@ export async function startProxy(options: ProxyOptions): Promise<ProxyProcess> {
   async function start(): Promise<void> {
     const started = spawn(process.execPath, [MAIN, 'serve'], { env, stdio: ['ignore', 'pipe', 'pipe'] });
     child = started;
+    // a test that timed out closes nothing
+    const kill = (): void => void started.kill('SIGKILL');
+    process.once('exit', kill);
+    started.once('exit', () => process.off('exit', kill));
     createInterface({ input: started.stdout }).on('line', (text) => {
       lines.push(parseLine(text));
       news.emit('line');

@@ -17,7 +17,8 @@ export function parseConnectTarget(text: string): ConnectTarget {
   if (host === undefined || host.length > 253 || port < 1 || port > 65_535) {
     throw new BreakwaterError(
       'CONNECT_TARGET_INVALID',
-      `CONNECT needs host:port, got ${JSON.stringify(text.slice(0, 200))}`,
+      // what stands before an @ may be a password
+      `CONNECT needs host:port, got ${JSON.stringify(text.replace(/^.*@/s, '').slice(0, 200))}`,
     );
   }
   return { host: host.toLowerCase(), port };

@@ -1,5 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import type { Logger } from 'pino';
 import type { LeafContexts } from '../../ca/contexts.ts';
 import type { Config } from '../../config/config.ts';
@@ -23,6 +24,8 @@ export interface DoorParts {
   readonly site: Site;
   readonly log: Logger;
   readonly onFinished: (exchange: Exchange) => void;
+  /** Told of each connection that becomes a tunnel. */
+  readonly onTunnel: (client: Socket) => void;
   readonly now: () => number;
 }
 
@@ -45,6 +48,8 @@ export function createDoor(parts: DoorParts): Server {
   const intercept = createIntercept(parts.contexts, config.clientHeaderTimeout, log);
   const tunnel = createTunnel(config);
   const intercepted = new WeakMap<Socket, Intercepted>();
+  /** The newest answer of each connection; when it is finished, all before it are. */
+  const answers = new WeakMap<Duplex, ServerResponse>();
 
   const server = createServer({
     maxHeaderSize: MAX_HEADER_SIZE,
@@ -91,7 +96,10 @@ export function createDoor(parts: DoorParts): Server {
       throw new BreakwaterError('METHOD_NOT_ALLOWED', 'CONNECT inside an intercepted connection');
     const target = parseConnectTarget(request.url ?? '');
     const scheme = matcher.schemeFor(target.host, target.port);
-    if (scheme === undefined) return tunnel(client, head, target);
+    if (scheme === undefined) {
+      parts.onTunnel(client);
+      return tunnel(client, head, target);
+    }
     const via: Intercepted = {
       registry: registryHost(target.host, target.port, scheme),
       clientAddress: client.remoteAddress ?? '',
@@ -103,6 +111,7 @@ export function createDoor(parts: DoorParts): Server {
   }
 
   server.on('request', (request, response) => {
+    answers.set(request.socket, response);
     answer(request, response).catch((thrown: unknown) =>
       refuse(request, response, asBreakwaterError(thrown)),
     );
@@ -111,13 +120,13 @@ export function createDoor(parts: DoorParts): Server {
     client.on('error', () => client.destroy()); // a client that resets is gone, and nothing is lost
     enter(request, client, head).catch((thrown: unknown) => {
       const error = asBreakwaterError(thrown);
-      log.info(
-        { client: client.remoteAddress, target: request.url, code: error.code, reason: error.message },
-        'connect refused',
-      );
+      log.info({ client: client.remoteAddress, code: error.code, reason: error.message }, 'connect refused');
       refuseRaw(client, error);
     });
   });
-  server.on('clientError', (error, socket) => answerClientError(error, socket));
+  server.on('clientError', (error, socket) => {
+    const last = answers.get(socket);
+    answerClientError(error, socket, last !== undefined && !last.writableFinished);
+  });
   return server;
 }

@@ -41,6 +41,8 @@ export function createIntercept(contexts: LeafContexts, handshakeTimeout: number
     if (head.length > 0) client.unshift(head);
     // over the raw socket: through a stream in between, TLS costs twice the CPU
     const secure = new TLSSocket(client, { isServer: true, secureContext, ALPNProtocols: ['http/1.1'] });
+    // inherited from the raw socket; a client that ends its side now is gone
+    secure.allowHalfOpen = false;
     const timer = setTimeout(() => secure.destroy(), handshakeTimeout);
     const onError = (error: Error): void => {
       onFailure(error, address, host);

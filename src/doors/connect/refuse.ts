@@ -14,9 +14,18 @@ export function refuse(request: IncomingMessage, response: ServerResponse, error
   response.end(request.method === 'HEAD' ? undefined : body);
 }
 
-/** Answers on a socket where no response object exists, and ends it. */
+/** How long a refused client may take to read its answer, in milliseconds. */
+const LINGER = 5_000;
+
+/**
+ * Answers on a socket where no response object exists, and ends it. What the client still sends is read and
+ * thrown away: to close before would reset the connection, and the answer might be lost (RFC 9112, 9.6).
+ */
 export function refuseRaw(socket: Duplex, error: BreakwaterError): void {
   if (!socket.writable) return void socket.destroy();
+  const timer = setTimeout(() => socket.destroy(), LINGER);
+  socket.once('close', () => clearTimeout(timer));
+  socket.resume();
   const body = Buffer.from(ociErrorBody(error));
   socket.end(
     `HTTP/1.1 ${error.status} ${STATUS_CODES[error.status] ?? ''}\r\n` +
@@ -25,11 +34,15 @@ export function refuseRaw(socket: Duplex, error: BreakwaterError): void {
   );
 }
 
-/** Names what Node's parser says of bytes that are no request. */
-export function answerClientError(error: Error, socket: Duplex): void {
+/**
+ * Names what Node's parser says of bytes that are no request.
+ * @param answering whether an answer is on its way, which another one would spoil
+ */
+export function answerClientError(error: Error, socket: Duplex, answering: boolean): void {
   const code = 'code' in error ? String(error.code) : '';
-  if (code === 'ECONNRESET') return void socket.destroy();
-  refuseRaw(socket, clientError(code, error));
+  if (code === 'ECONNRESET' || answering) return void socket.destroy();
+  // the parser complains again of what follows what was refused
+  if (!socket.writableEnded) refuseRaw(socket, clientError(code, error));
 }
 
 function clientError(code: string, cause: Error): BreakwaterError {

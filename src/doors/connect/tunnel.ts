@@ -9,7 +9,10 @@ export type Tunnel = (client: Socket, head: Buffer, target: ConnectTarget) => Pr
 export function createTunnel(config: Config): Tunnel {
   return async (client, head, target) => {
     const upstream = await reach(target, config);
-    if (client.destroyed) return void upstream.destroy();
+    if (client.destroyed) {
+      upstream.destroy();
+      return;
+    }
     client.write('HTTP/1.1 200 Connection established\r\n\r\n');
     if (head.length > 0) upstream.write(head);
     // a pipe ends the other side when one side ends, and pauses it while the other side is full

@@ -1,0 +1,175 @@
+import { createServer, get, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { afterEach, describe, expect, test } from 'vitest';
+import { content } from '../store/content.fixture.ts';
+import { reset } from '../store/fill.fixture.ts';
+import type { ByteSource } from '../store/store.ts';
+import { createBuffers, type Buffers } from './buffers.ts';
+import { pump } from './pump.ts';
+
+const { bytes } = content('pumped', 8 * 1024 * 1024);
+const PATIENCE = 30_000;
+
+/** What is open; closed after each test. */
+const open: (() => void)[] = [];
+afterEach(() => {
+  for (const close of open.splice(0)) close();
+});
+
+/** A server's answer and the client that asked for it. */
+async function exchange(): Promise<{
+  response: ServerResponse;
+  answer: Promise<IncomingMessage>;
+  leave: () => void;
+}> {
+  const server = createServer();
+  await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve));
+  const asked = new Promise<ServerResponse>(
+    (resolve) => void server.once('request', (_, response) => resolve(response)),
+  );
+  const { port } = server.address() as AddressInfo;
+  const request = get({ port, host: '127.0.0.1', agent: false });
+  request.on('error', () => undefined);
+  const answer = new Promise<IncomingMessage>((resolve) => void request.once('response', resolve));
+  open.push(() => {
+    request.destroy();
+    server.closeAllConnections();
+    server.close();
+  });
+  const response = await asked;
+  response.writeHead(200);
+  response.flushHeaders();
+  return { response, answer, leave: () => request.destroy() };
+}
+
+function source(read?: ByteSource['read']): ByteSource {
+  return {
+    size: bytes.length,
+    growing: false,
+    read: read ?? ((buffer, position) => bytes.copy(buffer, 0, position, position + buffer.length)),
+    close: () => undefined,
+  };
+}
+
+async function bodyOf(answer: Promise<IncomingMessage>): Promise<Buffer> {
+  return Buffer.concat(await (await answer).toArray());
+}
+
+/** Buffers that tell whether all came back. */
+function counted(): Buffers & { readonly out: number } {
+  const buffers = createBuffers();
+  let out = 0;
+  return {
+    get out() {
+      return out;
+    },
+    borrow(length) {
+      out += 1;
+      return buffers.borrow(length);
+    },
+    giveBack(buffer) {
+      out -= 1;
+      buffers.giveBack(buffer);
+    },
+  };
+}
+
+describe('pumping to a client', () => {
+  test.each([
+    ['all', 0, Infinity],
+    ['a stretch', 1_000_001, 3_000_003],
+    ['a few bytes', 77, 80],
+    ['nothing', 500, 500],
+  ])('%s: the bytes are exact', async (_, start, end) => {
+    const { response, answer } = await exchange();
+    const body = bodyOf(answer);
+    const buffers = counted();
+    const sent = await pump(source(), start, end, response, buffers, PATIENCE);
+    response.end();
+    expect((await body).equals(bytes.subarray(start, end))).toBe(true);
+    expect(sent).toBe(Math.min(end, bytes.length) - start);
+    expect(buffers.out).toBe(0);
+  });
+
+  test('a buffer is filled again only when its bytes are with the kernel', async () => {
+    const { response, answer } = await exchange();
+    let later = false;
+    const turns = source((buffer, position) => {
+      const length = bytes.copy(buffer, 0, position, position + buffer.length);
+      later = !later;
+      return later ? Promise.resolve(length) : length;
+    });
+    const pumped = pump(turns, 0, bytes.length, response, createBuffers(), PATIENCE).then(() =>
+      response.end(),
+    );
+    const message = await answer;
+    // a slow client: were the buffer used too early, it would see later bytes
+    await new Promise((resolve) => void setTimeout(resolve, 100));
+    expect(Buffer.concat(await message.toArray()).equals(bytes)).toBe(true);
+    await pumped;
+  });
+
+  test('a source that fails is told, with the buffer given back', async () => {
+    const { response } = await exchange();
+    const buffers = counted();
+    const failing = source((buffer, position) => {
+      if (position > 0) throw reset();
+      return bytes.copy(buffer, 0, 0, 1000);
+    });
+    await expect(pump(failing, 0, Infinity, response, buffers, PATIENCE)).rejects.toMatchObject({
+      code: 'UPSTREAM_RESET',
+    });
+    expect(buffers.out).toBe(0);
+    expect(response.listenerCount('close')).toBeLessThan(10);
+  });
+
+  test('a client that leaves, while it is written to or while bytes are waited for, ends it', async () => {
+    for (const waits of [false, true]) {
+      const { response, answer, leave } = await exchange();
+      const buffers = counted();
+      const coming = Promise.withResolvers<void>();
+      const given = source((buffer, position) => {
+        const length = bytes.copy(buffer, 0, position, position + buffer.length);
+        return waits && position > 0 ? coming.promise.then(() => length) : length;
+      });
+      const pumped = pump(given, 0, Infinity, response, buffers, PATIENCE);
+      await answer; // it reads nothing more
+      const closed = new Promise((resolve) => void response.once('close', resolve));
+      leave();
+      await closed;
+      coming.resolve();
+      expect(await pumped).toBeLessThan(bytes.length);
+      expect(buffers.out).toBe(0);
+    }
+  });
+
+  test('a client that takes nothing for too long is cut', async () => {
+    const { response, answer } = await exchange();
+    const began = performance.now();
+    const pumped = pump(source(), 0, Infinity, response, createBuffers(), 200);
+    const message = await answer;
+    message.pause();
+    expect(await pumped).toBeLessThan(bytes.length);
+    expect(response.destroyed).toBe(true);
+    expect(performance.now() - began).toBeGreaterThan(190);
+  });
+
+  test('a source that takes its time is not held against the client', async () => {
+    const { response, answer } = await exchange();
+    const body = bodyOf(answer);
+    const slow = source(async (buffer, position) => {
+      if (position >= 1_000) return 0;
+      await new Promise((resolve) => void setTimeout(resolve, 150));
+      return bytes.copy(buffer, 0, position, position + 500);
+    });
+    expect(await pump(slow, 0, Infinity, response, createBuffers(), 50)).toBe(1_000);
+    response.end();
+    expect((await body).equals(bytes.subarray(0, 1_000))).toBe(true);
+  });
+
+  test('nothing is written to a client that is gone already', async () => {
+    const { response } = await exchange();
+    response.destroy();
+    expect(await pump(source(), 0, Infinity, response, createBuffers(), PATIENCE)).toBe(0);
+  });
+});
