@@ -53,14 +53,16 @@ describe('settings that cannot be used end the start with exit code 2', () => {
     const explained = [...stderr.matchAll(/^ {2}(\S.*)\n {4}\S.*\n {4}\S.*$/gm)].map(
       ([, written]) => written,
     );
-    expect(explained.toSorted()).toEqual([
-      'CACHE_MAX_SIZE=lots',
-      'ENABLE_MANIFEST_CACHE=perhaps',
-      'LISTEN=localhost:99999',
-      'MANIFEST_CACHE_PRIMARY_REGEX=(unclosed',
-      'MANIFEST_CACHE_PRIMARY_TIME=10 minutes',
-      'REGISTRIES=ghcr.io https://quay.io/path',
-    ]);
+    expect(new Set(explained)).toEqual(
+      new Set([
+        'CACHE_MAX_SIZE=lots',
+        'ENABLE_MANIFEST_CACHE=perhaps',
+        'LISTEN=localhost:99999',
+        'MANIFEST_CACHE_PRIMARY_REGEX=(unclosed',
+        'MANIFEST_CACHE_PRIMARY_TIME=10 minutes',
+        'REGISTRIES=ghcr.io https://quay.io/path',
+      ]),
+    );
   });
 
   test('without telling a secret', async () => {

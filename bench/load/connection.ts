@@ -9,7 +9,7 @@ export interface Target {
   readonly serverName: string;
 }
 
-export interface Answer {
+interface Answer {
   readonly status: number;
   /** Body bytes. */
   readonly length: number;

@@ -18,7 +18,7 @@ export interface Measure {
 }
 
 /** What a run used of the server, beside its results. */
-export interface Load {
+interface Load {
   readonly groups: readonly GroupResult[];
   /** CPU seconds of the server. */
   readonly cpu: number;

@@ -1,7 +1,8 @@
 import type { Config } from '../config/config.ts';
+import { configWarnings } from '../config/warnings.ts';
 
 /** What the summary says of the CA. */
-export interface CaFacts {
+interface CaFacts {
   readonly subject: string;
   readonly fingerprint256: string;
   readonly notAfter: Date;
@@ -41,12 +42,7 @@ export function startSummary({ version, address, config, ca, cached }: StartFact
     ['push', config.allowPush ? 'allowed' : 'refused (ALLOW_PUSH=true allows it)'],
   ];
   const width = Math.max(...rows.map(([name]) => name.length));
-  const warnings = [
-    ...(config.verifySsl ? [] : ['warning: VERIFY_SSL=false: upstream certificates are not checked']),
-    ...(config.credentials.length === 0
-      ? []
-      : ['warning: what the configured credentials open is served to every client that reaches this proxy']),
-  ];
+  const warnings = configWarnings(config).map((warning) => `warning: ${warning}`);
   return [
     `Breakwater ${version}`,
     ...rows.map(([name, value]) => `  ${name.padEnd(width)}  ${value}`),
@@ -62,16 +58,20 @@ function describePattern({ match, host, port, scheme }: Config['registries'][num
 }
 
 function describeTags(config: Config): string {
-  if (!config.enableManifestCache) {
-    const seconds = config.tagCheckInterval / 1000;
-    return `checked upstream by HEAD ${seconds === 0 ? 'on every request' : `at most every ${seconds} s`}`;
-  }
+  const { enableManifestCache: tiers, tagCheckInterval: interval } = config;
+  const rules = config.tagRules.length === 0 ? '' : `, after ${config.tagRules.length} rules`;
+  if (!tiers) return `checked upstream by HEAD, at most every ${interval / 1000} s a tag${rules}`;
   const hours = (milliseconds: number): string => `${Number((milliseconds / 3_600_000).toFixed(2))} h`;
-  return `cached ${hours(config.manifestCachePrimaryTime)} / ${hours(config.manifestCacheSecondaryTime)} / ${hours(config.manifestCacheDefaultTime)} by tier`;
+  const times = [
+    config.manifestCachePrimaryTime,
+    config.manifestCacheSecondaryTime,
+    config.manifestCacheDefaultTime,
+  ];
+  return `believed for ${times.map(hours).join(' / ')} by tier${rules}`;
 }
 
 /** Bytes for people, in the powers of 1024 that nginx sizes are in. */
-export function formatBytes(bytes: number): string {
+function formatBytes(bytes: number): string {
   const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'];
   const power = bytes < 1 ? 0 : Math.min(units.length - 1, Math.floor(Math.log2(bytes) / 10));
   const value = bytes / 1024 ** power;

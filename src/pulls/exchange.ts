@@ -18,7 +18,7 @@ export interface Exchange {
   readonly outcome: Outcome;
 }
 
-export interface Outcome {
+interface Outcome {
   cacheStatus: CacheStatus | undefined;
   cacheType: CacheType;
   /** Host that gave the bytes, where upstream was asked. */

@@ -11,7 +11,7 @@ import { createObjectSource, type ObjectSource } from './object-source.ts';
 import { upstreamHeaders } from './upstream-headers.ts';
 
 /** An object by its digest, as one client asks for it at one path. */
-export interface ObjectTarget {
+interface ObjectTarget {
   readonly repository: RepositoryName;
   readonly digest: Digest;
   readonly kind: 'blob' | 'manifest';

@@ -51,19 +51,19 @@ export function createSendObject(buffers: Buffers, sendTimeout: number): SendObj
       response.writeHead(status, { ...objectHeaders(exchange, facts), ...headers });
       const [part] = parts;
       if (source.bytes !== undefined && part !== undefined && parts.length === 1) {
+        // as text the body goes into one write with the headers
         const body = source.bytes.toString('latin1', part.start, part.end);
         outcome.bytesSent += body.length;
-        // as text the body goes into one write with the headers
-        return void response.end(body, 'latin1');
+        response.end(body, 'latin1');
+      } else {
+        // who waits for a growing object is told at once that it comes
+        if (source.growing) response.flushHeaders();
+        for (const { before, start, end } of parts) {
+          if (before !== undefined) response.write(before);
+          outcome.bytesSent += await pump(source, start, end, response, buffers, sendTimeout);
+        }
+        response.end(after);
       }
-      // who waits for a growing object is told at once that it comes
-      if (source.growing) response.flushHeaders();
-      for (const { before, start, end } of parts) {
-        if (before !== undefined) response.write(before);
-        const sent = await pump(source, start, end, response, buffers, sendTimeout);
-        outcome.bytesSent += sent;
-      }
-      response.end(after);
     } finally {
       source.close();
     }

@@ -12,12 +12,12 @@ const TAG = /^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$/;
 const NAME_LENGTH = 255;
 
 /** True where `text` is a repository name. */
-export function isRepositoryName(text: string): text is RepositoryName {
+function isRepositoryName(text: string): text is RepositoryName {
   return text.length <= NAME_LENGTH && text.split('/').every((part) => COMPONENT.test(part));
 }
 
 /** True where `text` is a tag. */
-export function isTag(text: string): text is Tag {
+function isTag(text: string): text is Tag {
   return TAG.test(text);
 }
 

@@ -80,12 +80,10 @@ export async function startProxy(options: ProxyOptions): Promise<ProxyProcess> {
   let ca = '';
 
   async function start(): Promise<void> {
-    const started = spawn(process.execPath, [MAIN, 'serve'], { env, stdio: ['ignore', 'pipe', 'pipe'] });
+    // setpriv (util-linux) becomes the proxy, and has it end with this process: a test that timed out closes nothing
+    const command = ['--pdeathsig', 'KILL', process.execPath, MAIN, 'serve'];
+    const started = spawn('setpriv', command, { env, stdio: ['ignore', 'pipe', 'pipe'] });
     child = started;
-    // a test that timed out closes nothing
-    const kill = (): void => void started.kill('SIGKILL');
-    process.once('exit', kill);
-    started.once('exit', () => process.off('exit', kill));
     createInterface({ input: started.stdout }).on('line', (text) => {
       lines.push(parseLine(text));
       news.emit('line');

@@ -5,7 +5,7 @@ import type { EvictionPolicy } from '../eviction.ts';
 import { diskFault } from './fault.ts';
 
 /** Bytes that a partial object holds on to until it is published or ends. */
-export interface Reservation {
+interface Reservation {
   /** Grows it to `bytes` in all. @throws `STORE_UNAVAILABLE` where there is no room. */
   grow(bytes: number): Promise<void>;
   /** Says how much of it is on the disk by now. */

@@ -6,7 +6,7 @@ import { createReader } from './reader.ts';
 import { createWriter, type OnFault } from './writer.ts';
 
 /** A row of the index: an object that is on the disk. */
-export interface ObjectRow extends StoredObject {
+interface ObjectRow extends StoredObject {
   /** Milliseconds since the epoch. */
   readonly usedAt: number;
 }
