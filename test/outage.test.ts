@@ -117,9 +117,8 @@ async function expectUncached(reason: RegExp, seconds: number): Promise<void> {
 }
 
 async function localToken(scope: string, credentials?: Credentials): Promise<string> {
-  const { status, body } = await clients.curl.request(`${TOKEN}&scope=repository:${scope}:pull`, {
-    ...(credentials === undefined ? {} : { credentials }),
-  });
+  const url = `${TOKEN}&scope=repository:${scope}:pull`;
+  const { status, body } = await clients.curl.request(url, credentials && { credentials });
   expect(status).toBe(200);
   return (JSON.parse(body.toString()) as { token: string }).token;
 }

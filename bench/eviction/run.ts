@@ -58,21 +58,19 @@ const HEAD = [
   'S3-FIFO − LRU',
 ];
 
-const seeds = Array.from({ length: Number(process.argv[2] ?? 5) }, (_, at) => at + 1);
-const rows = CASES.flatMap(rowsOf);
+const say = (text: string): void => void process.stdout.write(`${text}\n`);
 const line = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`;
-process.stdout.write(
-  [
-    `${describeMachine()}; ${describeVersions(undefined)}; ${new Date().toISOString().slice(0, 10)}.`,
-    `Hits in per cent of what was asked for after ${WARM_UP_DAYS} days; medians of seeds ${seeds.join(', ')}. Working set: bytes of all objects asked for more than once; footprint: of all.`,
-    `Default workload: \`${JSON.stringify(DEFAULT_WORKLOAD)}\`.`,
-    '',
-    line(HEAD),
-    line(HEAD.map(() => '---')),
-    ...rows.map(line),
-    '',
-  ].join('\n'),
+
+/** `node bench/eviction/run.ts [seeds]`: prints each row when it is known, as all take minutes. */
+const seeds = Array.from({ length: Number(process.argv[2] ?? 3) }, (_, at) => at + 1);
+say(`${describeMachine()}; ${describeVersions(undefined)}; ${new Date().toISOString().slice(0, 10)}.`);
+say(
+  `Hits in per cent of what was asked for after ${WARM_UP_DAYS} days; medians of seeds ${seeds.join(', ')}. Working set: bytes of all objects asked for more than once; footprint: of all.`,
 );
+say(`Default workload: \`${JSON.stringify(DEFAULT_WORKLOAD)}\`.\n`);
+say(line(HEAD));
+say(line(HEAD.map(() => '---')));
+for (const one of CASES) for (const row of rowsOf(one)) say(line(row));
 
 function rowsOf({ name, differs, shares }: Case): string[][] {
   const outcomes = new Map(shares.map((share): [number, Outcome[]] => [share, []]));

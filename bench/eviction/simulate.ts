@@ -27,24 +27,25 @@ export function simulate(
   policy: EvictionPolicy,
 ): HitRatios {
   const { requests, times, sizes } = trace;
-  const stored = new Set<Digest>();
+  const stored = new Uint8Array(sizes.length);
+  const numbers = new Map(digests.map((digest, object) => [digest, object]));
   const count = createCounter();
   for (const [at, object] of requests.entries()) {
     const digest = digests[object];
     const size = sizes[object] ?? 0;
     if (digest === undefined) continue;
-    const hit = stored.has(digest);
+    const hit = stored[object] === 1;
     if ((times[at] ?? 0) >= WARM_UP_DAYS) count.add(size, hit ? size : 0);
     if (hit) {
       policy.access(digest);
     } else if (size <= capacity) {
       policy.admit(digest, size);
-      stored.add(digest);
+      stored[object] = 1;
     }
     while (policy.totals().bytes > capacity) {
       const victim = policy.victim(() => false);
       if (victim === undefined) throw new Error('nothing can be evicted, though nothing is pinned');
-      stored.delete(victim);
+      stored[numbers.get(victim) ?? 0] = 0;
     }
   }
   return count.ratios();

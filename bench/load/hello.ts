@@ -17,6 +17,7 @@ export function clientHello(serverName: string): Buffer {
     extension(0x000a, vector(2, u16(X25519))),
     extension(0x000d, vector(2, u16(0x0403), u16(0x0804))),
     extension(0x0010, vector(2, vector(1, Buffer.from('http/1.1')))),
+    extension(0x002d, vector(1, Buffer.of(1))), // as all clients: then session tickets are sent
     extension(0x0033, vector(2, u16(X25519), vector(2, SHARE))),
   ]);
   const body = Buffer.concat([

@@ -28,9 +28,9 @@ export interface Access {
 }
 
 /** Milliseconds for which upstream's word on a client's own credentials counts before it is asked again. */
-const LEASH_MS = 60_000;
+export const LEASH_MS = 60_000;
 /** The same where upstream cannot be asked. */
-const OUTAGE_LEASH_MS = 12 * 3_600_000;
+export const OUTAGE_LEASH_MS = 12 * 3_600_000;
 
 export function createAccess(links: LinkTable, acceptance: Acceptance, upstream: Upstream): Access {
   const flights = createFlights<Visibility>();

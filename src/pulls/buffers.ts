@@ -8,6 +8,8 @@ export interface Buffers {
   /** Borrows a buffer no larger than is useful for `length` bytes; Infinity where that is not known. */
   borrow(length: number): Buffer;
   giveBack(buffer: Buffer): void;
+  /** The same for one that may still be written to: nobody else may have it. */
+  drop(buffer: Buffer): void;
 }
 
 export function createBuffers(): Buffers {
@@ -23,6 +25,9 @@ export function createBuffers(): Buffers {
       if (buffer.length !== LARGE) return;
       large -= 1;
       free.push(buffer);
+    },
+    drop(buffer) {
+      if (buffer.length === LARGE) large -= 1;
     },
   };
 }

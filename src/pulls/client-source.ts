@@ -35,6 +35,7 @@ export function createClientSource(options: ClientSourceOptions): ByteSource {
   let storeFailed = false;
   let hasRanges = true;
   let untouched = true;
+  let wantedUntil = Infinity;
 
   function openDirect(upstream: FillSource, position: number, end: number | undefined): DirectSource {
     direct?.close();
@@ -65,7 +66,7 @@ export function createClientSource(options: ClientSourceOptions): ByteSource {
   async function readAhead(buffer: Buffer, position: number): Promise<number> {
     try {
       if (direct !== undefined && isInStretch(position)) return await readDirect(direct, buffer);
-      const end = Math.min(position + STRETCH, source.size ?? Infinity);
+      const end = Math.min(position + STRETCH, wantedUntil, source.size ?? Infinity);
       const stretch = await options.stretch(position, end);
       if (stretch !== undefined) return await readDirect(openDirect(stretch, position, end), buffer);
     } catch {
@@ -136,6 +137,9 @@ export function createClientSource(options: ClientSourceOptions): ByteSource {
       if (isInStretch(position)) return readAhead(buffer, position);
       if (hasRanges && source.growing && options.isFarAhead(position)) return readAhead(buffer, position);
       return readCached(buffer, position);
+    },
+    readUntil(end) {
+      wantedUntil = end;
     },
     close() {
       direct?.close();

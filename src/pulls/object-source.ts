@@ -5,7 +5,7 @@ import type { RegistryHost } from '../registry/registry-host.ts';
 import type { RepositoryName } from '../registry/name.ts';
 import type { Visibility } from '../registry/visibility.ts';
 import type { FillBody, FillSource } from '../store/fill.ts';
-import { upstreamFailure } from '../upstream/failure.ts';
+import { bodyChunks } from '../upstream/body-chunks.ts';
 import { PROXY_IDENTITY, type Identity } from '../upstream/identity.ts';
 import { toRefusal } from '../upstream/refusal.ts';
 import type { Upstream, UpstreamAnswer, UpstreamRequest } from '../upstream/upstream.ts';
@@ -100,7 +100,7 @@ export function toBody(answer: UpstreamAnswer, offset: number, kind: 'blob' | 'm
   const type = mediaTypeOf(answer);
   const common = {
     mediaType: kind === 'manifest' || (type !== undefined && isManifestMediaType(type)) ? type : undefined,
-    chunks: chunksOf(answer),
+    chunks: bodyChunks(body, answer.host),
     cancel: () => void body.destroy(),
   };
   if (answer.status === 200) return { ...common, start: 0, size: contentLength(answer) };
@@ -123,12 +123,4 @@ export function mediaTypeOf(answer: UpstreamAnswer): string | undefined {
 export function contentLength(answer: UpstreamAnswer): number | undefined {
   const text = answer.headers['content-length'];
   return typeof text === 'string' && /^\d{1,15}$/.test(text) ? Number(text) : undefined;
-}
-
-async function* chunksOf(answer: UpstreamAnswer): AsyncGenerator<Uint8Array> {
-  try {
-    yield* answer.body;
-  } catch (thrown) {
-    throw upstreamFailure(thrown, answer.host);
-  }
 }

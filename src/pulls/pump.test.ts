@@ -71,6 +71,10 @@ function counted(): Buffers & { readonly out: number } {
       out -= 1;
       buffers.giveBack(buffer);
     },
+    drop(buffer) {
+      out -= 1;
+      buffers.drop(buffer);
+    },
   };
 }
 

@@ -20,11 +20,17 @@ export async function pump(
   const client = createClient(response, sendTimeout);
   const buffer = buffers.borrow(end - start);
   let position = start;
+  let giveBack = true;
   try {
     while (position < end) {
       const wanted = end - position < buffer.length ? buffer.subarray(0, end - position) : buffer;
       const reading = source.read(wanted, position);
-      const length = typeof reading === 'number' ? reading : await reading;
+      const length = typeof reading === 'number' ? reading : await Promise.race([reading, client.gone]);
+      if (length === undefined) {
+        // the client left while its bytes were waited for; they may still come
+        giveBack = false;
+        break;
+      }
       if (length === 0) break;
       const written = await client.write(length === buffer.length ? buffer : buffer.subarray(0, length));
       if (!written) break;
@@ -33,11 +39,14 @@ export async function pump(
     return position - start;
   } finally {
     client.done();
-    buffers.giveBack(buffer);
+    if (giveBack) buffers.giveBack(buffer);
+    else buffers.drop(buffer);
   }
 }
 
 interface Client {
+  /** Settles when the client leaves. */
+  readonly gone: Promise<undefined>;
   /** Settles when the bytes are with the kernel: true, or false where the client is gone. */
   write(bytes: Buffer): Promise<boolean>;
   done(): void;
@@ -46,6 +55,10 @@ interface Client {
 function createClient(response: ServerResponse, sendTimeout: number): Client {
   let settle: ((written: boolean) => void) | undefined;
   let gone = response.destroyed;
+  let leave: (() => void) | undefined;
+  const left = new Promise<undefined>((resolve) => {
+    leave = () => resolve(undefined);
+  });
   const finish = (written: boolean): void => {
     const waiting = settle;
     settle = undefined;
@@ -53,6 +66,7 @@ function createClient(response: ServerResponse, sendTimeout: number): Client {
   };
   const onClose = (): void => {
     gone = true;
+    leave?.();
     finish(false);
   };
   const onWritten = (error: Error | null | undefined): void => finish(error === null || error === undefined);
@@ -62,6 +76,7 @@ function createClient(response: ServerResponse, sendTimeout: number): Client {
   }, sendTimeout);
   response.on('close', onClose);
   return {
+    gone: gone ? Promise.resolve(undefined) : left,
     write(bytes) {
       if (gone) return Promise.resolve(false);
       watchdog.refresh();

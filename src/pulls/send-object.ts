@@ -60,6 +60,7 @@ export function createSendObject(buffers: Buffers, sendTimeout: number): SendObj
         if (source.growing) response.flushHeaders();
         for (const { before, start, end } of parts) {
           if (before !== undefined) response.write(before);
+          source.readUntil?.(end);
           outcome.bytesSent += await pump(source, start, end, response, buffers, sendTimeout);
         }
         response.end(after);

@@ -1,10 +1,8 @@
 import { LRUCache } from 'lru-cache';
 import type { CacheStatus } from '../cache/status.ts';
-import { asBreakwaterError } from '../registry/errors.ts';
 import type { TagKey, TagRecord, TagTable } from '../store/index/tag-table.ts';
 import { createFlights } from '../upstream/flights.ts';
 import { identityKey } from '../upstream/identity.ts';
-import { isOutage } from '../upstream/outage.ts';
 import type { RateLimits } from '../upstream/rate-limits.ts';
 import { UpstreamRefusal } from '../upstream/refusal.ts';
 import type { Access } from './access.ts';
@@ -45,14 +43,10 @@ export interface ResolveTagParts {
 /** How long it is believed that a tag does not exist, in milliseconds: it may be pushed any moment. */
 export const NOT_FOUND_MS = 3_000;
 const MAX_NOT_FOUND = 10_000;
-const MAX_CHALLENGES = 10_000;
 
 export function createResolveTag({ tags, access, limits, check, fetch }: ResolveTagParts): ResolveTag {
   const flights = createFlights<Resolved | undefined>();
   const notFound = new LRUCache<string, UpstreamRefusal>({ max: MAX_NOT_FOUND, ttl: NOT_FOUND_MS });
-
-  /** By repository: how it last answered who brought no credentials. */
-  const challenges = new LRUCache<string, UpstreamRefusal>({ max: MAX_CHALLENGES });
 
   /** Pushes that were seen: what was asked before one is not to be remembered after it. */
   let pushes = 0;
@@ -113,18 +107,8 @@ export function createResolveTag({ tags, access, limits, check, fetch }: Resolve
       return await flights.share(flight, () => ask(exchange, key, known, spare));
     } catch (thrown) {
       if (thrown instanceof UpstreamRefusal && thrown.status === 404) notFound.set(flight, thrown);
-      throw exchange.identity.kind === 'proxy' && !spare ? challengeOr(thrown, key) : thrown;
+      throw thrown;
     }
-  }
-
-  /**
-   * In an outage a client without credentials is asked for some, where upstream asked for them before: containerd
-   * sends the ones it has only then, and they may open what is cached.
-   */
-  function challengeOr(thrown: unknown, { registry, repository }: TagKey): unknown {
-    const asked = `${registry} ${repository}`;
-    if (thrown instanceof UpstreamRefusal && thrown.status === 401) challenges.set(asked, thrown);
-    return isOutage(asBreakwaterError(thrown)) ? (challenges.get(asked) ?? thrown) : thrown;
   }
 
   function forget(): void {

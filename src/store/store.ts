@@ -23,6 +23,8 @@ export interface ByteSource {
    * @throws `STORE_UNAVAILABLE` where the cache cannot give them, other failures where they will never come.
    */
   read(buffer: Buffer, position: number): number | Promise<number>;
+  /** Told up to where, exclusive, the reads that follow will go at the most. */
+  readUntil?(end: number): void;
   /** Lets go of the object; it may be evicted from now on. */
   close(): void;
 }

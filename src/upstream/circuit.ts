@@ -23,7 +23,7 @@ interface Break {
   probing: boolean;
 }
 
-const FIRST_PAUSE_MS = 1_000;
+export const FIRST_PAUSE_MS = 1_000;
 export const LONGEST_PAUSE_MS = 15_000;
 /** What says that a host is away, not that one answer went wrong. */
 const AWAY = new Set(['UPSTREAM_DNS', 'UPSTREAM_CONNECT']);

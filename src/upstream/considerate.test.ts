@@ -1,6 +1,8 @@
 import { Readable } from 'node:stream';
 import { pino } from 'pino';
 import { beforeEach, describe, expect, test } from 'vitest';
+import { BreakwaterError } from '../registry/errors.ts';
+import { parseRepositoryName } from '../registry/name.ts';
 import { registryHost } from '../registry/registry-host.ts';
 import { createConsiderate } from './considerate.ts';
 import { identityOf, PROXY_IDENTITY, type Identity } from './identity.ts';
@@ -20,12 +22,13 @@ let time = 0;
 let sent: string[];
 let upstream: Upstream;
 /** What the registry answers next. */
-let reply: { status: number; headers?: Record<string, string>; body?: string };
+let reply: { status: number; headers?: Record<string, string>; body?: string } | BreakwaterError;
 
 function create(offline = false): Upstream {
   const inner: Upstream = {
     ask: ({ method, path }) => {
       sent.push(`${method} ${path}`);
+      if (reply instanceof BreakwaterError) return Promise.reject(reply);
       const { status, headers = {}, body = '' } = reply;
       const answer = {
         status,
@@ -127,5 +130,46 @@ describe('a local token that the registry does not know', () => {
   test.each([401, 403, 404])('any other token has its answer: %i', async (status) => {
     reply = { status };
     expect(await ask('GET', BLOB, identityOf('Bearer eyJ'))).toMatchObject({ status });
+  });
+});
+
+describe('a repository that asked for credentials', () => {
+  const REPOSITORY = parseRepositoryName('alice/secret');
+  const askOf = (identity: Identity, repository = REPOSITORY) =>
+    upstream.ask({
+      registry: REGISTRY,
+      repository,
+      method: 'GET',
+      path: `/v2/${repository}/manifests/1`,
+      identity,
+      headers: {},
+      follow: true,
+    });
+  const challenge = { 'www-authenticate': 'Basic realm="x"' };
+
+  test('does so in an outage too, where the cache cannot answer without', async () => {
+    reply = { status: 401, headers: challenge };
+    expect(await askOf(PROXY_IDENTITY)).toMatchObject({ status: 401 });
+    for (const next of [{ status: 503 }, new BreakwaterError('UPSTREAM_CONNECT', 'refused')]) {
+      reply = next;
+      const refusal = await refusalOf(askOf(PROXY_IDENTITY));
+      expect(refusal).toMatchObject({ status: 401, headers: challenge });
+      expect(isOutage(refusal)).toBe(true);
+    }
+  });
+
+  test('is not one that did not, or does no more; clients with credentials see the outage', async () => {
+    reply = { status: 401, headers: challenge };
+    await askOf(PROXY_IDENTITY);
+    await askOf(identityOf('Bearer bob'), parseRepositoryName('other/one'));
+    reply = new BreakwaterError('UPSTREAM_CONNECT', 'refused');
+    await expect(askOf(identityOf('Bearer bob'))).rejects.toMatchObject({ code: 'UPSTREAM_CONNECT' });
+    await expect(askOf(PROXY_IDENTITY, parseRepositoryName('other/one'))).rejects.toMatchObject({
+      status: 502,
+    });
+    reply = { status: 200 };
+    await askOf(PROXY_IDENTITY);
+    reply = { status: 503 };
+    expect(await askOf(PROXY_IDENTITY)).toMatchObject({ status: 503 });
   });
 });

@@ -1,34 +1,72 @@
-import { BreakwaterError } from '../registry/errors.ts';
+import { LRUCache } from 'lru-cache';
+import { asBreakwaterError, BreakwaterError } from '../registry/errors.ts';
+import { pickHeaders } from '../registry/headers.ts';
 import { parseRoute } from '../registry/route.ts';
 import { isLocalToken } from './issued-tokens.ts';
+import { isOutage, isOutageStatus } from './outage.ts';
 import type { Cost, RateLimits } from './rate-limits.ts';
 import { toRefusal, UpstreamRefusal } from './refusal.ts';
 import type { Upstream, UpstreamAnswer, UpstreamRequest } from './upstream.ts';
+
+const MAX_CHALLENGES = 10_000;
 
 /**
  * An upstream that keeps to the registries' limits: what they say of them is noted, and one that refused is left
  * alone until it said it may be asked again. `offline` asks nobody at all.
  */
 export function createConsiderate(upstream: Upstream, limits: RateLimits, offline: boolean): Upstream {
-  return {
-    async ask(request) {
-      const { registry, identity } = request;
-      if (offline)
-        throw new BreakwaterError('UPSTREAM_OFFLINE', `${registry.name} is not asked: the proxy is offline`);
-      const cost = costOf(request);
-      const pause = limits.holdOff(registry.name, identity, cost);
-      if (pause > 0) throw limited(registry.name, pause, {});
-      const answer = await upstream.ask(request);
-      if (answer.status === 401 && isLocal(request)) throw await unknownToken(answer);
-      if (answer.status !== 429) {
-        limits.observe(registry.name, identity, cost, answer.headers);
-        return answer;
-      }
-      const { headers, body } = await toRefusal(answer);
-      const text = body.toString('utf8');
-      const held = limits.refused(registry.name, identity, cost, answer.headers, text);
-      throw limited(registry.name, held, headers, text);
-    },
+  const recall = createChallengeMemory();
+
+  async function ask(request: UpstreamRequest): Promise<UpstreamAnswer> {
+    const { registry, identity } = request;
+    if (offline)
+      throw new BreakwaterError('UPSTREAM_OFFLINE', `${registry.name} is not asked: the proxy is offline`);
+    const cost = costOf(request);
+    const pause = limits.holdOff(registry.name, identity, cost);
+    if (pause > 0) throw limited(registry.name, pause, {});
+    const answer = await upstream.ask(request);
+    if (answer.status === 401 && isLocal(request)) throw unanswered(await toRefusal(answer));
+    if (answer.status !== 429) {
+      limits.observe(registry.name, identity, cost, answer.headers);
+      return answer;
+    }
+    const { headers, body } = await toRefusal(answer);
+    const text = body.toString('utf8');
+    const held = limits.refused(registry.name, identity, cost, answer.headers, text);
+    throw limited(registry.name, held, headers, text);
+  }
+
+  return { ask: (request) => recall(request, () => ask(request)) };
+}
+
+/**
+ * Remembers which repositories ask for credentials, for an outage: containerd sends those it has only when it is
+ * asked, and what is cached may be theirs. Where the cache can answer without, it does.
+ */
+function createChallengeMemory(): (
+  request: UpstreamRequest,
+  ask: () => Promise<UpstreamAnswer>,
+) => Promise<UpstreamAnswer> {
+  const challenges = new LRUCache<string, UpstreamRefusal['headers']>({ max: MAX_CHALLENGES });
+  return async ({ registry, repository, identity }, ask) => {
+    if (repository === undefined || identity.kind !== 'proxy') return ask();
+    const key = `${registry.name} ${repository}`;
+    const recalled = (): UpstreamRefusal | undefined => {
+      const headers = challenges.get(key);
+      return headers && unanswered({ host: registry.name, status: 401, headers, body: Buffer.alloc(0) });
+    };
+    let answer: UpstreamAnswer;
+    try {
+      answer = await ask();
+    } catch (thrown) {
+      throw isOutage(asBreakwaterError(thrown)) ? (recalled() ?? thrown) : thrown;
+    }
+    if (answer.status === 401) challenges.set(key, pickHeaders(answer.headers, ['www-authenticate']));
+    else if (answer.status < 300) challenges.delete(key);
+    const refusal = isOutageStatus(answer.status) ? recalled() : undefined;
+    if (refusal === undefined) return answer;
+    answer.body.destroy();
+    throw refusal;
   };
 }
 
@@ -43,11 +81,15 @@ function isLocal({ identity }: UpstreamRequest): boolean {
 }
 
 /**
- * A token of the proxy's own making, from when the token service was away, says nothing to the registry: its
- * challenge goes on to the client, for what the cache cannot answer.
+ * A challenge in place of an answer: the registry cannot be asked, or with a token that the proxy made while it
+ * could not. It reaches the client where the cache has no answer either.
  */
-async function unknownToken(answer: UpstreamAnswer): Promise<UpstreamRefusal> {
-  const { host, status, headers, body } = await toRefusal(answer);
+function unanswered({
+  host,
+  status,
+  headers,
+  body,
+}: Pick<UpstreamRefusal, 'host' | 'status' | 'headers' | 'body'>): UpstreamRefusal {
   return new UpstreamRefusal('UPSTREAM_TOKEN', host, status, headers, body);
 }
 

@@ -6,7 +6,7 @@ const OUTAGE_STATUSES: ReadonlySet<number> = new Set([429, 500, 502, 503, 504]);
 /** True where upstream could not be asked or could not answer, so that what is known may stand in. */
 export function isOutage(error: BreakwaterError): boolean {
   if (error.source !== 'upstream' || error.code === 'DIGEST_MISMATCH') return false;
-  // what became of a token that only this proxy knows says nothing of what its owner may have
+  // a challenge for want of an answer says nothing of what its client may have
   return isOutageStatus(error.status) || error.code === 'UPSTREAM_TOKEN';
 }
 

@@ -47,10 +47,10 @@ interface State {
   readonly holds: Readonly<Record<Cost, Hold>>;
 }
 
-const FIRST_PAUSE_MS = 5_000;
-const LONGEST_PAUSE_MS = 5 * 60_000;
+export const FIRST_PAUSE_MS = 5_000;
+export const LONGEST_PAUSE_MS = 5 * 60_000;
 /** The longest `Retry-After` that is honoured: Docker Hub counts in windows of six hours. */
-const LONGEST_RETRY_MS = 6 * 3_600_000;
+export const LONGEST_RETRY_MS = 6 * 3_600_000;
 /** The window of a limit that does not say it. */
 const WINDOW_S = 3_600;
 /** Clients bring identities of their own; of the oldest ones nothing is known any more. */

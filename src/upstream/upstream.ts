@@ -74,7 +74,8 @@ export function createUpstream(transport: Transport, broker: TokenBroker, issued
     if (first.status !== 401 || body !== undefined)
       return { answer: first, visibility: held?.visibility ?? 'public' };
     if (held !== undefined) broker.forget(registry, scope, held);
-    const grant = await answerChallenge(registry, first, scope);
+    // another request may have been given a grant while this one was on its way
+    const grant = broker.held(registry, scope) ?? (await answerChallenge(registry, first, scope));
     if (grant === undefined || grant.authorization === held?.authorization) {
       return { answer: first, visibility: held?.visibility ?? 'public' };
     }
