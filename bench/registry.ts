@@ -16,13 +16,19 @@ export async function startRegistry(contents: readonly Content[]): Promise<Regis
   const server = createServer((request, response) => {
     const content = contents.find(({ path }) => path === request.url);
     requests += 1;
-    if (content === undefined) return void response.writeHead(404, { 'Content-Length': 0 }).end();
+    if (content === undefined) {
+      response.writeHead(404, { 'Content-Length': 0 }).end();
+      return;
+    }
     response.writeHead(200, {
       'Content-Type': content.type,
       'Content-Length': content.size,
       'Docker-Content-Digest': content.path.slice(content.path.lastIndexOf('/') + 1),
     });
-    if (request.method === 'HEAD') return void response.end();
+    if (request.method === 'HEAD') {
+      response.end();
+      return;
+    }
     createReadStream(content.file).pipe(response);
   });
   await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve));

@@ -227,7 +227,8 @@ describe('private lists', () => {
     expect(cacheStatus(await client.get(tags, alice))).toBe('HIT');
     registry.on({}, { status: 503 });
     expect((await client.get(tags, { authorization: basic('bob', 'other') })).status).toBe(503);
-    expect((await client.get(tags)).status).toBe(503);
+    // who has brought no credentials is asked for some, as before
+    expect((await client.get(tags)).status).toBe(401);
   });
 });
 

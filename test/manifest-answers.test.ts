@@ -11,7 +11,7 @@ import {
   type Image,
   type Manifest,
 } from './upstream/image.ts';
-import { blobPath, cacheStatus, expectWhole, manifestPath } from './upstream/paths.ts';
+import { blobPath, cacheStatus, expectWhole, manifestPath, untilHit } from './upstream/paths.ts';
 import type { PullClient, Pulled } from './upstream/pull-client.ts';
 import type { ScriptedRegistry } from './upstream/scripted-registry.ts';
 import { startStage, type Stage } from './upstream/stage.ts';
@@ -225,7 +225,7 @@ describe('sha512', () => {
     expect(pulled.headers['docker-content-digest']).toBe(blob.digest);
     await stage.proxy.stored(blob);
     registry.requests.forget();
-    expect(cacheStatus(await client.get(blobPath(repository, blob)))).toBe('HIT');
+    expectWhole(await untilHit(() => client.get(blobPath(repository, blob))), blob);
     expect(registry.requests.count()).toBe(0);
   });
 

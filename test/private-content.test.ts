@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { sha256Of, type Blob } from './upstream/content.ts';
 import { basic, basicGuard } from './upstream/guard.ts';
 import { ANY_MANIFEST, craftImage, type Image } from './upstream/image.ts';
-import { blobPath, cacheStatus, expectRange, expectWhole, manifestPath } from './upstream/paths.ts';
+import { blobPath, cacheStatus, expectRange, expectWhole, manifestPath, untilHit } from './upstream/paths.ts';
 import type { PullClient, Pulled, PullOptions } from './upstream/pull-client.ts';
 import type { ScriptedRegistry } from './upstream/scripted-registry.ts';
 import { startStage, type Stage } from './upstream/stage.ts';
@@ -156,7 +156,7 @@ describe('whoever may have it', () => {
     expectWhole(await client.get(path, ALLOWED), layer);
     await stage.proxy.stored(layer);
     registry.requests.forget();
-    const again = await client.get(path, ALLOWED);
+    const again = await untilHit(() => client.get(path, ALLOWED));
     expectWhole(again, layer);
     expect(cacheStatus(again)).toBe('HIT');
     expectRange(await client.get(path, { ...ALLOWED, range: 'bytes=5-9' }), layer, 5, 10);

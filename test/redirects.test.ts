@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { randomBlob } from './upstream/content.ts';
 import { basic, basicGuard } from './upstream/guard.ts';
 import { ANY_MANIFEST, craftImage } from './upstream/image.ts';
-import { blobPath, cacheStatus, expectError, expectWhole, manifestPath } from './upstream/paths.ts';
+import { blobPath, cacheStatus, expectError, expectWhole, manifestPath, untilHit } from './upstream/paths.ts';
 import { redirectTo } from './upstream/reply.ts';
 import { startScriptedRegistry, type ScriptedRegistry } from './upstream/scripted-registry.ts';
 import { startScriptedServer, type ScriptedServer } from './upstream/scripted-server.ts';
@@ -229,7 +229,7 @@ describe('the object is kept under its digest', () => {
     registry.requests.forget();
     cdn.requests.forget();
 
-    const again = await stage.client.get(path);
+    const again = await untilHit(() => stage.client.get(path));
     expectWhole(again, blob);
     expect(cacheStatus(again)).toBe('HIT');
     expect(registry.requests.count() + cdn.requests.count()).toBe(0);

@@ -326,7 +326,7 @@ describe('rules', () => {
           { repository: 'always/*', revalidate: true },
           { repository: 'grace/*', fresh: '1s', grace: '1h' },
           { repository: 'short/*', fresh: '0', stale: '2s' },
-          { repository: 'ahead/*', fresh: '2s', refresh: true },
+          { repository: 'ahead/*', fresh: '5s', refresh: true },
         ]),
         TAG_CHECK_INTERVAL: '1h',
       },
@@ -396,7 +396,7 @@ describe('rules', () => {
     tag.asked();
     const seen = new Set<string>();
     const statuses = new Set<string | undefined>();
-    const until = Date.now() + 5_000;
+    const until = Date.now() + 7_000;
     stage.registry.on({}, { latency: 100 });
     while (Date.now() < until) {
       const pulled = await tag.get();

@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { randomBlob, type Blob } from './upstream/content.ts';
 import { basic, basicGuard, type Users } from './upstream/guard.ts';
 import { ANY_MANIFEST, craftImage } from './upstream/image.ts';
-import { blobPath, cacheStatus, expectWhole, manifestPath } from './upstream/paths.ts';
+import { blobPath, cacheStatus, expectWhole, manifestPath, untilHit } from './upstream/paths.ts';
 import type { RecordedRequest } from './upstream/recorded-request.ts';
 import { createPullClient, type PullClient } from './upstream/pull-client.ts';
 import { startScriptedRegistry, type ScriptedRegistry } from './upstream/scripted-registry.ts';
@@ -312,7 +312,7 @@ describe('Bearer challenges are answered by the proxy', () => {
     await scene.proxy.stored(blob!);
     scene.registry.on({ path: tokens.path }, { status: 503 });
     scene.registry.on({ path: /^\/v2\// }, { status: 503 });
-    const again = await scene.client.get(path);
+    const again = await untilHit(() => scene.client.get(path));
     expectWhole(again, blob!);
     expect(cacheStatus(again)).toBe('HIT');
     expect((await scene.client.get(blobPath('a', other!))).status).toBe(503);

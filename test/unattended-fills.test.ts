@@ -2,7 +2,7 @@ import { readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { randomBlob, toBuffer, type Blob } from './upstream/content.ts';
-import { blobPath, cacheStatus, expectWhole } from './upstream/paths.ts';
+import { blobPath, cacheStatus, expectWhole, untilHit } from './upstream/paths.ts';
 import { wrongObjects } from './upstream/sound-store.ts';
 import { startStage, type Stage } from './upstream/stage.ts';
 
@@ -44,7 +44,7 @@ describe('a fill that all clients have left (issue 3.4)', () => {
     await noticed(scene, pulls.length);
     held.release();
     await proxy.stored(scene.blob);
-    const again = await client.get(scene.path);
+    const again = await untilHit(() => client.get(scene.path));
     expectWhole(again, scene.blob);
     expect(cacheStatus(again)).toBe('HIT');
     expect(registry.requests.find().map(({ aborted }) => aborted)).toEqual([false]);
@@ -74,7 +74,7 @@ describe('a fill that all clients have left (issue 3.4)', () => {
     expect(total(scene)).toBe(SIZE);
     await proxy.stored(scene.blob);
     expect(await proxy.files('partial')).toEqual([]);
-    expect(cacheStatus(await client.get(scene.path))).toBe('HIT');
+    expect(cacheStatus(await untilHit(() => client.get(scene.path)))).toBe('HIT');
   });
 
   test('that is kept is still there after a restart in good order', async () => {

@@ -7,12 +7,10 @@ const TIMEOUT_MS = 120_000;
 
 /** Runs a job in a process of its own; gives the results of its groups. */
 export function runLoad(job: Job, { client }: Pinning): Promise<readonly GroupResult[]> {
-  const [program = '', ...args] = [
-    ...client,
-    process.execPath,
-    join(import.meta.dirname, 'main.ts'),
-    JSON.stringify(job),
-  ];
+  const own = [join(import.meta.dirname, 'main.ts'), JSON.stringify(job)];
+  const [pinned, ...rest] = client;
+  const program = pinned ?? process.execPath;
+  const args = pinned === undefined ? own : [...rest, process.execPath, ...own];
   return new Promise((resolve, reject) => {
     const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'inherit'], timeout: TIMEOUT_MS });
     let output = '';

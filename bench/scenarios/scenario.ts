@@ -30,7 +30,7 @@ interface Load {
 export interface Bench {
   readonly contents: Contents;
   /** Runs a load against a server and measures what it used. */
-  load(server: MeasuredServer, groups: Job['groups']): Promise<Load>;
+  readonly load: (server: MeasuredServer, groups: Job['groups']) => Promise<Load>;
 }
 
 export interface Scenario {

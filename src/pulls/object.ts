@@ -149,7 +149,9 @@ export function createObjects({ store, fills, access, upstream, stallTimeout }: 
       }
       if (outcome.cacheStatus !== 'EXPIRED') outcome.cacheStatus = 'MISS';
       const fill = await join(exchange, target, upstreamSource);
-      const { mediaType } = await fill.fill.opened;
+      const { size, mediaType } = await fill.fill.opened;
+      // an object without bytes has none to hold back until it was verified
+      if (size === 0) await fill.fill.done;
       const source = clientSource(fill.fill.reader(), fill, exchange, target, upstreamSource);
       return { source, mediaType, fill };
     },

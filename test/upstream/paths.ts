@@ -17,6 +17,17 @@ export function cacheStatus({ headers }: { readonly headers: IncomingHttpHeaders
   return headers['x-docker-registry-proxy-cache-upstream-status']?.toString();
 }
 
+/**
+ * Asks until the answer is no longer one of the fill: an object has its name on the disk a moment before the
+ * cache knows of it. Gives the first HIT, or what is no success.
+ */
+export async function untilHit(pull: () => Promise<Pulled>): Promise<Pulled> {
+  for (;;) {
+    const pulled = await pull();
+    if (pulled.status !== 200 || cacheStatus(pulled) === 'HIT') return pulled;
+  }
+}
+
 /** Insists on a whole answer with exactly these bytes. */
 export function expectWhole(pulled: Pulled, content: Content): void {
   expect(pulled).toMatchObject({ status: 200, complete: true, error: undefined, bytes: content.size });
