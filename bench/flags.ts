@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 
@@ -19,9 +20,9 @@ export const USAGE = `npm run bench -- [--only NAME]... [--runs N] [--size MiB] 
   --only NAME       this scenario, or those whose name begins so; again for more
   --runs N          measured runs of each, their median counts (5)
   --size MiB        size of the large blob (200)
-  --main FILE       measure another copy of src/main.ts
-  --against FILE    compare with another copy of src/main.ts, not with nginx
-  --node-flag FLAG  start the proxy's node with it, e.g. --node-flag=--cpu-prof`;
+  --main FILE       measure this, not dist/main.js or, where nothing was built, src/main.ts
+  --against FILE    compare with another copy of the proxy, not with nginx
+  --node-flag FLAG  start the proxy's node with it in place of --max-semi-space-size=4, e.g. --node-flag=--cpu-prof`;
 
 /** @throws where a flag is not known or not a number. */
 export function parseFlags(argv: readonly string[]): Flags {
@@ -31,9 +32,9 @@ export function parseFlags(argv: readonly string[]): Flags {
       only: { type: 'string', multiple: true, default: [] },
       runs: { type: 'string', default: '5' },
       size: { type: 'string', default: '200' },
-      main: { type: 'string', default: join(import.meta.dirname, '../src/main.ts') },
+      main: { type: 'string', default: asInstalled() },
       against: { type: 'string' },
-      'node-flag': { type: 'string', multiple: true, default: [] },
+      'node-flag': { type: 'string', multiple: true, default: ['--max-semi-space-size=4'] },
     },
   });
   return {
@@ -49,4 +50,10 @@ export function parseFlags(argv: readonly string[]): Flags {
 function count(name: string, text: string): number {
   if (!/^[1-9]\d{0,5}$/.test(text)) throw new Error(`--${name} must be a positive number, not ${text}`);
   return Number(text);
+}
+
+/** What `bin/breakwater` runs. */
+function asInstalled(): string {
+  const built = join(import.meta.dirname, '../dist/main.js');
+  return existsSync(built) ? built : join(import.meta.dirname, '../src/main.ts');
 }

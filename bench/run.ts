@@ -1,6 +1,6 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { makeContents } from './content.ts';
 import { parseFlags, USAGE, type Flags } from './flags.ts';
 import { runLoad } from './load/run-load.ts';
@@ -63,7 +63,7 @@ async function bench(flags: Flags): Promise<string> {
     if (registry.requests() !== asked) throw new Error('a cache asked upstream while it was measured');
     return [
       `${describeMachine()}; ${describeVersions(nginxVersion)}; ${new Date().toISOString().slice(0, 10)}.`,
-      `Medians of ${flags.runs} runs in turn, ${flags.size / 2 ** 20} MiB blob, TLS 1.3 AES-128-GCM, EC P-256; ${pins.text}.`,
+      `Medians of ${flags.runs} runs in turn, ${flags.size / 2 ** 20} MiB blob, TLS 1.3 AES-128-GCM, EC P-256; ${pins.text}; the proxy as ${basename(flags.main)} with ${flags.nodeFlags.join(' ')}.`,
       nginxVersion === undefined
         ? `The other: ${flags.against}.`
         : 'nginx: one worker, static files for blobs and `proxy_cache` for manifests, no CONNECT before TLS.',

@@ -65,7 +65,7 @@ const line = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`;
 const seeds = Array.from({ length: Number(process.argv[2] ?? 3) }, (_, at) => at + 1);
 say(`${describeMachine()}; ${describeVersions(undefined)}; ${new Date().toISOString().slice(0, 10)}.`);
 say(
-  `Hits in per cent of what was asked for after ${WARM_UP_DAYS} days; medians of seeds ${seeds.join(', ')}. Working set: bytes of all objects asked for more than once; footprint: of all.`,
+  `Hits in per cent of what was asked for after ${WARM_UP_DAYS} days; medians of seeds ${seeds.join(', ')}, of differences too. Working set: bytes of all objects asked for more than once; footprint: of all.`,
 );
 say(`Default workload: \`${JSON.stringify(DEFAULT_WORKLOAD)}\`.\n`);
 say(line(HEAD));

@@ -11,7 +11,6 @@ await Promise.all(running.filter(({ group }) => group.requests !== undefined).ma
 ended = true;
 const results = await Promise.all(running.map(({ result }) => result));
 process.stdout.write(JSON.stringify(results));
-if (process.env['BENCH_DEBUG']) console.error(process.cpuUsage(), performance.now());
 process.exit(0);
 
 async function runGroup(target: Target, group: Group): Promise<GroupResult> {

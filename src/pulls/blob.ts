@@ -1,5 +1,6 @@
 import type { Digest } from '../registry/digest.ts';
 import type { RepositoryName } from '../registry/name.ts';
+import type { Fills } from '../store/fills.ts';
 import type { Store } from '../store/store.ts';
 import type { Access } from './access.ts';
 import type { Exchange } from './exchange.ts';
@@ -15,20 +16,22 @@ const BLOB_TYPE = 'application/octet-stream';
 /** Serves a blob by its digest. */
 export function createPullBlob(
   store: Store,
+  fills: Fills,
   access: Access,
   objects: Objects,
   send: SendObject,
   passThrough: PassThrough,
 ): PullBlob {
   async function head(exchange: Exchange, repository: RepositoryName, digest: Digest): Promise<void> {
-    const stored = store.find(digest);
-    if (stored !== undefined && access.isKnown(exchange, repository, digest)) {
-      exchange.outcome.cacheStatus = 'HIT';
-      return sendObjectHead(exchange, {
-        digest,
-        size: stored.size,
-        mediaType: stored.mediaType ?? BLOB_TYPE,
-      });
+    if (access.isKnown(exchange, repository, digest)) {
+      const stored = store.find(digest);
+      // a fill's first answer tells as much as a question of its own would
+      const known = stored ?? (await fills.find(digest)?.fill.opened.catch(() => undefined));
+      if (known?.size !== undefined) {
+        exchange.outcome.cacheStatus = stored === undefined ? 'MISS' : 'HIT';
+        const { size, mediaType = BLOB_TYPE } = known;
+        return sendObjectHead(exchange, { digest, size, mediaType });
+      }
     }
     exchange.outcome.cacheStatus = 'MISS';
     await passThrough(exchange, (answer) => {

@@ -72,7 +72,7 @@ export function createPulls(parts: PullParts): Pulls {
   });
   const push = createPush({ tags, replies, resolve, passThrough });
   const pullListing = createPullListing(upstream, replies, config.tagStaleTime, now);
-  const pullBlob = createPullBlob(store, access, objects, send, passThrough);
+  const pullBlob = createPullBlob(store, fills, access, objects, send, passThrough);
   const pullManifest = createPullManifest(store, access, objects, send, passThrough);
   const policyFor = createTagPolicy(config);
   const pullTag = createPullTag({ tags, store, access, policyFor, resolve, pullManifest, passThrough, now });

@@ -59,7 +59,7 @@ async function sendBody(
       if (!(await write(response, flipped(chunk, sent, reply.flipAt), record))) return false;
       sent += chunk.length;
     }
-    if (stop === stall?.at) await Promise.race([record.closed, stall.until]);
+    if (stop === stall?.at && stop < total) await Promise.race([record.closed, stall.until]);
     if (response.destroyed) return false;
   }
   if (reply.cutAt !== undefined) {
