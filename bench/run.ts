@@ -15,6 +15,7 @@ import { ensureNginx, startNginx } from './servers/nginx.ts';
 import type { MeasuredServer } from './servers/server.ts';
 import { table, type Runs } from './table.ts';
 
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
 const say = (text: string): void => void process.stderr.write(`${text}\n`);
 
 try {
@@ -29,6 +30,7 @@ async function bench(flags: Flags): Promise<string> {
   const scenarios = chosen(flags.only);
   const nginxVersion = flags.against === undefined ? ensureNginx(say) : undefined;
   const folder = mkdtempSync(join(tmpdir(), 'breakwater-bench-'));
+  process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
   const root = join(folder, 'www');
   const pins = pinning();
   const contents = makeContents(root, flags.size);
@@ -74,7 +76,7 @@ async function bench(flags: Flags): Promise<string> {
   } finally {
     for (const server of servers) await server.stop();
     registry.close();
-    rmSync(folder, { recursive: true });
+    rmSync(folder, { recursive: true, force: true });
   }
 }
 

@@ -177,7 +177,7 @@ describe('the summary at the start', () => {
     expect(row('cache')).toContain(`${proxy.cacheDir}: 0 objects, 0 B of 32 GiB`);
     expect(row('tags')).toBe('checked upstream by HEAD on every request');
     expect(row('push')).toContain('refused');
-    expect(summary).toContain('credentials open is served to every client');
+    expect(summary).toContain('what the credentials for quay.io open is served to every client');
   });
 });
 

@@ -6,6 +6,8 @@ export interface Group {
   readonly clients: number;
   /** Of each client; undefined: until the groups that have an end are done. */
   readonly requests?: number;
+  /** No request begins after this time, whatever `requests` says. */
+  readonly seconds?: number;
   /** One connection a client, or a new one a request. */
   readonly kept: boolean;
 }

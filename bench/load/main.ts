@@ -25,8 +25,10 @@ async function runGroup(target: Target, group: Group): Promise<GroupResult> {
   async function client(): Promise<void> {
     const kept = group.kept ? await open(target) : undefined;
     const limit = group.requests ?? Infinity;
+    const end = begun + (group.seconds ?? Infinity) * 1000;
     for (let done = 0; done < limit && !ended; done += 1) {
       const since = performance.now();
+      if (since > end) break;
       const connection = kept ?? (await open(target));
       const { length } = await connection.get(group.path);
       note(since, length);

@@ -35,6 +35,7 @@ export async function startProgram(
   const log = openSync(output, 'w');
   const [program = '', ...args] = command;
   const child = spawn(program, args, { stdio: ['ignore', log, log], env });
+  process.once('exit', () => child.kill());
   const end = performance.now() + START_TIMEOUT_MS;
   while (!(await listens(port))) {
     if (child.exitCode !== null) throw new Error(`${program} ended with ${child.exitCode}: see ${output}`);

@@ -60,7 +60,8 @@ function describePattern({ match, host, port, scheme }: Config['registries'][num
 function describeTags(config: Config): string {
   const { enableManifestCache: tiers, tagCheckInterval: interval } = config;
   const rules = config.tagRules.length === 0 ? '' : `, after ${config.tagRules.length} rules`;
-  if (!tiers) return `checked upstream by HEAD, at most every ${interval / 1000} s a tag${rules}`;
+  const often = interval === 0 ? 'on every request' : `at most every ${interval / 1000} s a tag`;
+  if (!tiers) return `checked upstream by HEAD ${often}${rules}`;
   const hours = (milliseconds: number): string => `${Number((milliseconds / 3_600_000).toFixed(2))} h`;
   const times = [
     config.manifestCachePrimaryTime,

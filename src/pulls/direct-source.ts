@@ -26,6 +26,7 @@ export function createDirectSource(
   let chunks: AsyncGenerator<Uint8Array> | undefined;
   let rest: Uint8Array = new Uint8Array();
   let fruitless = 0;
+  let closed = false;
 
   /** The next bytes, at most one chunk; empty at the end. */
   async function next(): Promise<Uint8Array> {
@@ -52,7 +53,8 @@ export function createDirectSource(
         chunks = undefined;
         body?.cancel();
         fruitless += 1;
-        if (!isBroken(error) || fruitless > MAX_FRUITLESS) throw error;
+        // a client that has left wants no further try
+        if (closed || !isBroken(error) || fruitless > MAX_FRUITLESS) throw error;
       }
     }
   }
@@ -68,6 +70,7 @@ export function createDirectSource(
       return taken.length;
     },
     close() {
+      closed = true;
       body?.cancel();
       // it waits where it gave its last chunk, its watchdog with it
       chunks?.return(undefined).catch(() => undefined);

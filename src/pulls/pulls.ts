@@ -1,8 +1,9 @@
+import { LRUCache } from 'lru-cache';
 import type { Config } from '../config/config.ts';
 import { createAcceptance } from '../cache/acceptance.ts';
 import { createTagPolicy } from '../cache/tag-policy.ts';
 import { asBreakwaterError, BreakwaterError } from '../registry/errors.ts';
-import { parseRoute } from '../registry/route.ts';
+import { parseRoute, type Route } from '../registry/route.ts';
 import type { Fills } from '../store/fills.ts';
 import type { LinkTable } from '../store/index/link-table.ts';
 import type { ReplyTable } from '../store/index/reply-table.ts';
@@ -53,6 +54,8 @@ export interface PullParts {
   readonly now: () => number;
 }
 
+const MAX_ROUTES = 5_000;
+
 /** The use cases, wired; the route of an exchange decides which one answers it. */
 export function createPulls(parts: PullParts): Pulls {
   const { config, store, fills, links, tags, replies, upstream, credentials, issued, now } = parts;
@@ -77,11 +80,21 @@ export function createPulls(parts: PullParts): Pulls {
   const policyFor = createTagPolicy(config);
   const pullTag = createPullTag({ tags, store, access, policyFor, resolve, pullManifest, passThrough, now });
 
+  // the same few paths are asked for again and again
+  const routes = new LRUCache<string, Route>({ max: MAX_ROUTES });
+  function routeOf(target: string): Route {
+    const known = routes.get(target);
+    if (known !== undefined) return known;
+    const route = parseRoute(target);
+    if (route.kind === 'blob' || route.kind === 'manifest') routes.set(target, route);
+    return route;
+  }
+
   function route(exchange: Exchange): Promise<void> {
     const { request, outcome } = exchange;
     const method = request.method ?? 'GET';
     const target = request.url ?? '/';
-    const route = parseRoute(target);
+    const route = routeOf(target);
     if (route.kind === 'v1') {
       throw new BreakwaterError(
         'V1_UNSUPPORTED',
@@ -125,9 +138,10 @@ export function createPulls(parts: PullParts): Pulls {
       }
     };
   return {
-    serve: guarded(async (exchange) =>
-      route({ ...exchange, identity: issued.identityBehind(exchange.identity) }),
-    ),
+    serve: guarded(async (exchange) => {
+      const identity = issued.identityBehind(exchange.identity);
+      return route(identity === exchange.identity ? exchange : { ...exchange, identity });
+    }),
     forward: guarded((exchange) => passThrough({ ...exchange, identity: asSent(exchange) })),
   };
 }

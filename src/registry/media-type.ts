@@ -1,3 +1,5 @@
+import { LRUCache } from 'lru-cache';
+
 /** The media types a manifest may have: OCI image spec "Media Types", and Docker's image manifests. */
 export const OCI_INDEX = 'application/vnd.oci.image.index.v1+json';
 export const OCI_MANIFEST = 'application/vnd.oci.image.manifest.v1+json';
@@ -53,10 +55,7 @@ export function isIndexMediaType(mediaType: string): boolean {
  * Parameters other than the weight are not compared: manifest types have none.
  */
 export function accepts(acceptHeader: string | undefined, mediaType: string): boolean {
-  const weights = new Map<string, boolean>();
-  for (const [range, isAdmitted] of splitList(acceptHeader ?? '').map(parseAcceptItem)) {
-    if (range !== '') weights.set(range, isAdmitted || weights.get(range) === true);
-  }
+  const weights = weightsOf(acceptHeader ?? '');
   if (weights.size === 0) return true;
   const essence = parseMediaType(mediaType) ?? mediaType.toLowerCase();
   const group = `${essence.split('/', 1)[0] ?? ''}/*`;
@@ -69,6 +68,20 @@ export function accepts(acceptHeader: string | undefined, mediaType: string): bo
  */
 export function widenAccept(clientAccept: string | undefined): string {
   return clientAccept === undefined || clientAccept.trim() === '' ? MANIFEST_ACCEPT : clientAccept;
+}
+
+/** Clients of one kind send the same header each time. */
+const parsed = new LRUCache<string, ReadonlyMap<string, boolean>>({ max: 500 });
+
+function weightsOf(acceptHeader: string): ReadonlyMap<string, boolean> {
+  const known = parsed.get(acceptHeader);
+  if (known !== undefined) return known;
+  const weights = new Map<string, boolean>();
+  for (const [range, isAdmitted] of splitList(acceptHeader).map(parseAcceptItem)) {
+    if (range !== '') weights.set(range, isAdmitted || weights.get(range) === true);
+  }
+  parsed.set(acceptHeader, weights);
+  return weights;
 }
 
 /** A media range in lower case, and whether its weight admits it. */

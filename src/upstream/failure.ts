@@ -29,13 +29,15 @@ export function upstreamFailure(thrown: unknown, host: string): BreakwaterError 
 function failureCode(code: string, message: string): ErrorCode {
   const known = CODE_OF[code];
   if (known !== undefined) return known;
-  if (code.startsWith('HPE_')) return 'UPSTREAM_PROTOCOL';
+  if (code.startsWith('HPE_') || MALFORMED.test(message)) return 'UPSTREAM_PROTOCOL';
   if (code.startsWith('ERR_TLS') || code.startsWith('ERR_SSL') || /certificate/i.test(message)) {
     return 'UPSTREAM_TLS';
   }
   return TLS_CODES.test(code) ? 'UPSTREAM_TLS' : 'UPSTREAM_RESET';
 }
 
+/** undici's parser names no code where an answer breaks the grammar. */
+const MALFORMED = /^Response does not match the HTTP\/1\.1 protocol/;
 /** OpenSSL's verification results, as Node spells them (X509_V_ERR_*). */
 const TLS_CODES = /^(CERT_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|CRL_|HOSTNAME_MISMATCH|INVALID_(CA|PURPOSE))/;
 

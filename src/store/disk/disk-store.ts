@@ -55,6 +55,8 @@ export function createDiskStore(options: DiskStoreOptions): Store {
   /** Objects whose files are being deleted: for all but the disk they are gone. */
   const leaving = new Map<Digest, Promise<void>>();
   const filling = new Set<Digest>();
+  /** Those whose file has its name already and whose row comes in a moment. */
+  const publishing = new Set<Digest>();
   const used = new Map<Digest, number>();
   const room = createRoom({
     root: layout.root,
@@ -91,7 +93,7 @@ export function createDiskStore(options: DiskStoreOptions): Store {
 
   /** Takes in a file whose row was lost with the last moment before a crash: its name says it was verified. */
   function adopt(digest: Digest): StoredObject | undefined {
-    if (leaving.has(digest)) return undefined;
+    if (leaving.has(digest) || publishing.has(digest)) return undefined;
     try {
       const stat = statSync(layout.blob(digest), { throwIfNoEntry: false });
       if (stat === undefined || !stat.isFile()) return undefined;
@@ -176,9 +178,15 @@ export function createDiskStore(options: DiskStoreOptions): Store {
         async publish(mediaType) {
           const digest = file.verify();
           await leaving.get(digest)?.catch(() => undefined); // or it would take the new file with it
-          await file.moveTo(layout.blob(digest));
-          end();
-          const object = admit({ digest, size: file.length, mediaType });
+          publishing.add(digest);
+          let object: StoredObject;
+          try {
+            await file.moveTo(layout.blob(digest));
+            end();
+            object = admit({ digest, size: file.length, mediaType });
+          } finally {
+            publishing.delete(digest);
+          }
           room.trim();
           return object;
         },
