@@ -11,13 +11,16 @@ const PACKAGES = [
   'curl',
   'docker-registry',
   'docker.io',
+  'e2fsprogs',
   'iproute2',
   'iptables',
   'netavark',
   'openssl',
   'podman',
   'runc',
+  'shellcheck',
   'skopeo',
+  'strace',
   'util-linux',
 ] as const;
 

@@ -1,5 +1,4 @@
 import { execFile, spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
 import { once } from 'node:events';
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -58,7 +57,6 @@ export async function injectFault(
   calls: readonly string[],
   error: 'EIO' | 'EROFS' | 'ENOSPC',
 ): Promise<AsyncDisposable> {
-  await ensureStrace();
   const injections = calls.flatMap((call) => ['-e', `inject=${call}:error=${error}`]);
   const strace = spawn(
     'strace',
@@ -83,11 +81,4 @@ export async function injectFault(
         throw new Error(`no call was made to fail: ${path}`);
     },
   };
-}
-
-async function ensureStrace(): Promise<void> {
-  if (existsSync('/usr/bin/strace')) return;
-  const apt = ['-q', '-o', 'DPkg::Lock::Timeout=300'];
-  await run('apt-get', [...apt, 'update']);
-  await run('apt-get', [...apt, 'install', '-y', '--no-install-recommends', 'strace']);
 }
