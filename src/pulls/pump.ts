@@ -6,6 +6,7 @@ import type { Buffers } from './buffers.ts';
  * Writes the bytes of `source` from `start` up to `end` (exclusive; Infinity for all there are) to a client,
  * as long as it is there; gives the number of bytes written.
  * One buffer is used again and again: the next read begins when the write before is with the kernel.
+ * @param onSent told of each write as it goes: a client that leaves is done with before this function is.
  * @param sendTimeout milliseconds that one write may wait for the client (nginx `send_timeout`).
  * @throws what the source throws, where the bytes will never come.
  */
@@ -16,6 +17,7 @@ export async function pump(
   response: ServerResponse,
   buffers: Buffers,
   sendTimeout: number,
+  onSent: (length: number) => void = () => undefined,
 ): Promise<number> {
   const client = createClient(response, sendTimeout);
   const buffer = buffers.borrow(end - start);
@@ -25,7 +27,7 @@ export async function pump(
     while (position < end) {
       const wanted = end - position < buffer.length ? buffer.subarray(0, end - position) : buffer;
       const reading = source.read(wanted, position);
-      const length = typeof reading === 'number' ? reading : await Promise.race([reading, client.gone]);
+      const length = typeof reading === 'number' ? reading : await client.unlessGone(reading);
       if (length === undefined) {
         // the client left while its bytes were waited for; they may still come
         giveBack = false;
@@ -35,6 +37,7 @@ export async function pump(
       const written = await client.write(length === buffer.length ? buffer : buffer.subarray(0, length));
       if (!written) break;
       position += length;
+      onSent(length);
     }
     return position - start;
   } finally {
@@ -45,8 +48,8 @@ export async function pump(
 }
 
 interface Client {
-  /** Settles when the client leaves. */
-  readonly gone: Promise<undefined>;
+  /** What `reading` gives, or undefined where the client leaves before. */
+  unlessGone(reading: Promise<number>): Promise<number | undefined>;
   /** Settles when the bytes are with the kernel: true, or false where the client is gone. */
   write(bytes: Buffer): Promise<boolean>;
   done(): void;
@@ -55,10 +58,8 @@ interface Client {
 function createClient(response: ServerResponse, sendTimeout: number): Client {
   let settle: ((written: boolean) => void) | undefined;
   let gone = response.destroyed;
+  // one at a time, and not a promise raced against again and again: that would keep every race until the end
   let leave: (() => void) | undefined;
-  const left = new Promise<undefined>((resolve) => {
-    leave = () => resolve(undefined);
-  });
   const finish = (written: boolean): void => {
     const waiting = settle;
     settle = undefined;
@@ -76,7 +77,13 @@ function createClient(response: ServerResponse, sendTimeout: number): Client {
   }, sendTimeout);
   response.on('close', onClose);
   return {
-    gone: gone ? Promise.resolve(undefined) : left,
+    unlessGone(reading) {
+      if (gone) return Promise.resolve(undefined);
+      return new Promise((resolve, reject) => {
+        leave = () => resolve(undefined);
+        reading.then(resolve, reject);
+      });
+    },
     write(bytes) {
       if (gone) return Promise.resolve(false);
       watchdog.refresh();

@@ -46,6 +46,9 @@ interface Plan {
 export function createSendObject(buffers: Buffers, sendTimeout: number): SendObject {
   return async (exchange, facts, source) => {
     const { request, response, outcome } = exchange;
+    const onSent = (length: number): void => {
+      outcome.bytesSent += length;
+    };
     try {
       const { status, headers, parts, after } = plan(request, facts);
       response.writeHead(status, { ...objectHeaders(exchange, facts), ...headers });
@@ -53,7 +56,7 @@ export function createSendObject(buffers: Buffers, sendTimeout: number): SendObj
       if (source.bytes !== undefined && part !== undefined && parts.length === 1) {
         // as text the body goes into one write with the headers
         const body = source.bytes.toString('latin1', part.start, part.end);
-        outcome.bytesSent += body.length;
+        onSent(body.length);
         response.end(body, 'latin1');
       } else {
         // who waits for a growing object is told at once that it comes
@@ -61,7 +64,7 @@ export function createSendObject(buffers: Buffers, sendTimeout: number): SendObj
         for (const { before, start, end } of parts) {
           if (before !== undefined) response.write(before);
           source.readUntil?.(end);
-          outcome.bytesSent += await pump(source, start, end, response, buffers, sendTimeout);
+          await pump(source, start, end, response, buffers, sendTimeout, onSent);
         }
         response.end(after);
       }
