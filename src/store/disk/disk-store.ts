@@ -68,7 +68,7 @@ export function createDiskStore(options: DiskStoreOptions): Store {
     kept,
   });
 
-  for (const row of objects.all()) eviction.admit(row.digest, row.size);
+  for (const { digest, size } of objects.sizes()) eviction.admit(digest, size);
   const flushing = setInterval(flush, USED_FLUSH_MS);
   flushing.unref();
   const small = createSmallObjects();

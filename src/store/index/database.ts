@@ -11,7 +11,7 @@ const SCHEMA = `
     media_type TEXT,
     used_at INTEGER NOT NULL
   ) STRICT, WITHOUT ROWID;
-  CREATE INDEX objects_by_use ON objects (used_at);
+  CREATE INDEX objects_by_use ON objects (used_at, size);
   CREATE TABLE links (
     registry TEXT NOT NULL,
     repository TEXT NOT NULL,

@@ -20,8 +20,8 @@ export interface ObjectTable {
   used(times: ReadonlyMap<Digest, number>): void;
   /** Up to `limit` objects that nobody asked for since `time`. */
   unusedSince(time: number, limit: number): readonly Digest[];
-  /** All rows, the longest unused first. */
-  all(): Iterable<ObjectRow>;
+  /** What every object takes, the longest unused first. */
+  sizes(): Iterable<Pick<StoredObject, 'digest' | 'size'>>;
 }
 
 /** Rows kept in memory beside the table: those of what is asked for now. */
@@ -41,7 +41,8 @@ export function createObjectTable(database: DatabaseSync, onFault: OnFault): Obj
   const remove = createWriter(database.prepare('DELETE FROM objects WHERE digest = ?'), onFault);
   const used = database.prepare('UPDATE objects SET used_at = ? WHERE digest = ?');
   const unused = database.prepare('SELECT digest FROM objects WHERE used_at < ? ORDER BY used_at LIMIT ?');
-  const all = database.prepare('SELECT digest, size, media_type, used_at FROM objects ORDER BY used_at');
+  // read at every start: the index on `used_at` holds all of it
+  const sizes = database.prepare('SELECT digest, size FROM objects ORDER BY used_at');
   const rows = new LRUCache<Digest, ObjectRow>({ max: MAX_ROWS });
   return {
     get(digest) {
@@ -73,10 +74,9 @@ export function createObjectTable(database: DatabaseSync, onFault: OnFault): Obj
       const rows = unused.all(time, limit).map((row) => String(row['digest']));
       return rows.filter((digest) => isDigest(digest));
     },
-    *all() {
-      for (const raw of all.iterate()) {
-        const row = toRow(raw);
-        if (row !== undefined) yield row;
+    *sizes() {
+      for (const { digest, size } of sizes.iterate()) {
+        if (typeof digest === 'string' && isDigest(digest)) yield { digest, size: Number(size) };
       }
     },
   };
