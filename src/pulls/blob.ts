@@ -1,5 +1,6 @@
 import type { Digest } from '../registry/digest.ts';
 import type { RepositoryName } from '../registry/name.ts';
+import { formatRoute } from '../registry/route.ts';
 import type { Fills } from '../store/fills.ts';
 import type { Store } from '../store/store.ts';
 import type { Access } from './access.ts';
@@ -43,7 +44,7 @@ export function createPullBlob(
     exchange.outcome.cacheType = 'blob-by-digest';
     exchange.outcome.digest = digest;
     if (exchange.request.method === 'HEAD') return head(exchange, repository, digest);
-    const path = `/v2/${repository}/blobs/${digest}`;
+    const path = formatRoute({ kind: 'blob', repository, digest });
     const { source, mediaType } = await objects.obtain(exchange, { repository, digest, kind: 'blob', path });
     await send(exchange, { digest, size: source.size, mediaType: mediaType ?? BLOB_TYPE }, source);
   };

@@ -2,6 +2,7 @@ import { asBreakwaterError } from '../registry/errors.ts';
 import { accepts } from '../registry/media-type.ts';
 import type { Digest } from '../registry/digest.ts';
 import type { RepositoryName } from '../registry/name.ts';
+import { formatRoute } from '../registry/route.ts';
 import type { Store } from '../store/store.ts';
 import type { Access } from './access.ts';
 import type { Exchange } from './exchange.ts';
@@ -43,7 +44,7 @@ export function createPullManifest(
       outcome.cacheStatus ??= 'MISS';
       return pass(exchange, repository, digest);
     }
-    const path = `/v2/${repository}/manifests/${digest}`;
+    const path = formatRoute({ kind: 'manifest', repository, reference: { kind: 'digest', digest } });
     const obtained = await whole(
       await objects.obtain(exchange, { repository, digest, kind: 'manifest', path }),
       store,

@@ -21,7 +21,7 @@ export function createPassThrough(upstream: Upstream): PassThrough {
     outcome.cacheStatus ??= 'BYPASS';
     const answer = await askAsIs(upstream, exchange);
     onAnswer?.(answer);
-    response.writeHead(answer.status, { ...answerHeaders(answer), ...cacheHeaders(exchange) });
+    response.writeHead(answer.status, { ...endToEndHeaders(answer.headers), ...cacheHeaders(exchange) });
     if (request.method === 'HEAD') {
       answer.body.destroy();
       response.end();
@@ -87,18 +87,6 @@ function requestHeaders(request: IncomingMessage): Record<string, string | strin
     if (NOT_FORWARDED.has(lower)) continue;
     const before = headers[lower];
     headers[lower] = before === undefined ? value : [before, value].flat();
-  }
-  return headers;
-}
-
-function answerHeaders(answer: UpstreamAnswer): Record<string, string | string[]> {
-  const raw = Object.entries(answer.headers).flatMap(([name, value]) =>
-    (Array.isArray(value) ? value : [value ?? '']).flatMap((one) => [name, one]),
-  );
-  const headers: Record<string, string | string[]> = {};
-  for (const [name, value] of headerPairs(endToEndHeaders(raw))) {
-    const before = headers[name];
-    headers[name] = before === undefined ? value : [before, value].flat();
   }
   return headers;
 }

@@ -3,6 +3,7 @@ import { asBreakwaterError } from '../registry/errors.ts';
 import type { Credentials } from '../upstream/credentials.ts';
 import { createFlights } from '../upstream/flights.ts';
 import { readSmallBody } from '../upstream/token-answer.ts';
+import { NOBODY } from '../upstream/identity.ts';
 import { isOutage, isOutageStatus } from '../upstream/outage.ts';
 import { toRefusal } from '../upstream/refusal.ts';
 import type { Upstream } from '../upstream/upstream.ts';
@@ -61,7 +62,7 @@ export function createPing(
   }
 
   async function fresh(exchange: Exchange): Promise<StoredReply> {
-    const reply = await ask({ ...exchange, identity: { kind: 'nobody' } });
+    const reply = await ask({ ...exchange, identity: NOBODY });
     const settled = reply.status === 401 && isOurs(exchange, reply) ? await ask(exchange) : reply;
     if (SETTLED.has(settled.status)) replies.put(keyOf(exchange), settled);
     return settled;

@@ -10,7 +10,7 @@ import type { ReplyTable } from '../store/index/reply-table.ts';
 import type { TagTable } from '../store/index/tag-table.ts';
 import type { Store } from '../store/store.ts';
 import type { Credentials } from '../upstream/credentials.ts';
-import type { Identity } from '../upstream/identity.ts';
+import { asSent } from '../upstream/identity.ts';
 import type { IssuedTokens } from '../upstream/issued-tokens.ts';
 import type { RateLimits } from '../upstream/rate-limits.ts';
 import type { Upstream } from '../upstream/upstream.ts';
@@ -142,11 +142,6 @@ export function createPulls(parts: PullParts): Pulls {
       const identity = issued.identityBehind(exchange.identity);
       return route(identity === exchange.identity ? exchange : { ...exchange, identity });
     }),
-    forward: guarded((exchange) => passThrough({ ...exchange, identity: asSent(exchange) })),
+    forward: guarded((exchange) => passThrough({ ...exchange, identity: asSent(exchange.identity) })),
   };
-}
-
-/** To a host that is no registry a request goes as it came: no credential is added, no challenge answered. */
-function asSent({ identity }: Exchange): Identity {
-  return identity.kind === 'proxy' ? { kind: 'nobody' } : identity;
 }

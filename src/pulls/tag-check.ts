@@ -1,5 +1,6 @@
 import { isDigest, type Digest } from '../registry/digest.ts';
 import type { RepositoryName } from '../registry/name.ts';
+import { formatRoute } from '../registry/route.ts';
 import type { Visibility } from '../registry/visibility.ts';
 import type { FillSource } from '../store/fill.ts';
 import type { FillOrigin, Fills } from '../store/fills.ts';
@@ -110,7 +111,7 @@ function fromDigest(
   repository: RepositoryName,
   digest: Digest,
 ): FillSource {
-  const path = `/v2/${repository}/manifests/${digest}`;
+  const path = formatRoute({ kind: 'manifest', repository, reference: { kind: 'digest', digest } });
   return createObjectSource(
     upstream,
     { registry, repository, kind: 'manifest', path, headers: upstreamHeaders(request), identity },
@@ -130,11 +131,12 @@ async function askTag(
 ): Promise<UpstreamAnswer> {
   const { registry, identity, request, response, outcome } = exchange;
   const asked = performance.now();
-  const path = `/v2/${key.repository}/manifests/${key.tag}`;
+  const { repository, tag } = key;
+  const path = formatRoute({ kind: 'manifest', repository, reference: { kind: 'tag', tag } });
   const headers = upstreamHeaders(request);
   const answer = await upstream.ask({
     registry,
-    repository: key.repository,
+    repository,
     method,
     path,
     headers,

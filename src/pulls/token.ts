@@ -1,13 +1,14 @@
 import { LRUCache } from 'lru-cache';
 import { asBreakwaterError, type BreakwaterError } from '../registry/errors.ts';
+import { pickHeaders } from '../registry/headers.ts';
 import type { Credentials } from '../upstream/credentials.ts';
 import { createFlights } from '../upstream/flights.ts';
-import { identityOf } from '../upstream/identity.ts';
+import { asSent, identityOf } from '../upstream/identity.ts';
 import type { IssuedTokens, TokenOwner } from '../upstream/issued-tokens.ts';
 import { isOutage, isOutageStatus } from '../upstream/outage.ts';
 import { toRefusal } from '../upstream/refusal.ts';
 import { parseTokenAnswer, readSmallBody } from '../upstream/token-answer.ts';
-import type { Upstream, UpstreamAnswer } from '../upstream/upstream.ts';
+import type { Upstream } from '../upstream/upstream.ts';
 import type { Exchange } from './exchange.ts';
 import { askAsIs, type PassThrough } from './pass-through.ts';
 import { LONG_PATIENCE_MS, PATIENCE_MS, withPatience } from './patience.ts';
@@ -18,7 +19,7 @@ export type PassToken = (exchange: Exchange) => Promise<void>;
 
 interface TokenReply {
   readonly status: number;
-  readonly headers: Record<string, string | string[] | undefined>;
+  readonly headers: Record<string, string | string[]>;
   readonly body: Buffer;
   /** Milliseconds that the token lives, where there is one. */
   readonly lifetime: number | undefined;
@@ -26,6 +27,7 @@ interface TokenReply {
   readonly local?: { readonly error: BreakwaterError | undefined };
 }
 
+const RELAYED = ['content-type', 'www-authenticate', 'retry-after', 'date'];
 const MAX_REPLIES = 10_000;
 /** A token is given to further clients for this share of its life, so that each has time to use it. */
 export const SHARED_LIFE = 0.5;
@@ -52,7 +54,12 @@ export function createPassToken(
     const body = await readSmallBody(answer.body, answer.host);
     const token = answer.status === 200 ? parseTokenAnswer(body) : undefined;
     if (token !== undefined) issued.remember(token.token, owner, token.lifetime);
-    return { status: answer.status, headers: relayed(answer), body, lifetime: token?.lifetime };
+    return {
+      status: answer.status,
+      headers: pickHeaders(answer.headers, RELAYED),
+      body,
+      lifetime: token?.lifetime,
+    };
   }
 
   async function ask(exchange: Exchange, owner: TokenOwner, form?: Buffer): Promise<TokenReply> {
@@ -94,8 +101,7 @@ export function createPassToken(
     const basic = anonymous ? credentials.basicFor(registry.name) : undefined;
     const asking: Exchange = {
       ...exchange,
-      identity:
-        basic !== undefined ? identityOf(basic) : identity.kind === 'proxy' ? { kind: 'nobody' } : identity,
+      identity: basic === undefined ? asSent(identity) : identityOf(basic),
     };
     if (!isTokenRequest(exchange)) return passThrough(asking);
     outcome.cacheStatus = 'BYPASS';
@@ -141,9 +147,4 @@ function localReply(issued: IssuedTokens, owner: TokenOwner, error: BreakwaterEr
     lifetime,
     local: { error },
   };
-}
-
-function relayed({ headers }: UpstreamAnswer): TokenReply['headers'] {
-  const { 'content-type': type, 'www-authenticate': challenge, 'retry-after': retry, date } = headers;
-  return { 'content-type': type, 'www-authenticate': challenge, 'retry-after': retry, date };
 }

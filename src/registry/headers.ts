@@ -1,5 +1,5 @@
 /** Headers by name as Node's parsed form has them; a list is a header that came several times. */
-export type HeaderFields = Readonly<Record<string, string | readonly string[] | undefined>>;
+export type HeaderFields = Readonly<Record<string, string | string[] | undefined>>;
 
 /** RFC 9110 section 7.6.1, with what RFC 7540 section 3.2.1 adds; `proxy-…` is apart. */
 const HOP_BY_HOP: ReadonlySet<string> = new Set([

@@ -10,6 +10,12 @@ export type Identity =
   | { readonly kind: 'client'; readonly authorization: string; readonly key: string };
 
 export const PROXY_IDENTITY: Identity = { kind: 'proxy' };
+export const NOBODY: Identity = { kind: 'nobody' };
+
+/** The identity of a request that goes on as it came: no credential is added, no challenge answered. */
+export function asSent(identity: Identity): Identity {
+  return identity.kind === 'proxy' ? NOBODY : identity;
+}
 
 /** The identity a request asks with: the client's own credentials win over the proxy's. */
 export function identityOf(authorization: string | undefined): Identity {
