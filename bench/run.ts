@@ -55,7 +55,7 @@ async function bench(flags: Flags): Promise<string> {
         const pids = server.pids();
         resetPeak(pids);
         const { cpu } = usageOf(pids);
-        const results = await runLoad({ target: server.target, groups }, pins);
+        const results = await runLoad(server.target, groups, pins);
         const after = usageOf(pids);
         return { groups: results, cpu: after.cpu - cpu, rss: after.rss, peak: after.peak };
       },

@@ -10,12 +10,14 @@ export interface Group {
   readonly seconds?: number;
   /** One connection a client, or a new one a request. */
   readonly kept: boolean;
+  /** Gives way to the clients of other groups, whose latency counts. */
+  readonly yields?: boolean;
 }
 
-/** What one run of the load generator does. */
+/** What one process of the load generator does. */
 export interface Job {
   readonly target: Target;
-  readonly groups: readonly Group[];
+  readonly group: Group;
 }
 
 export interface GroupResult {

@@ -1,16 +1,14 @@
+import { constants, setPriority } from 'node:os';
 import { percentile } from '../stats.ts';
 import { open, type Target } from './connection.ts';
 import type { Group, GroupResult, Job } from './job.ts';
 
-/** The load generator: one job as JSON on the command line, its results as JSON on stdout. */
-const job = JSON.parse(process.argv[2] ?? '') as Job;
+/** The load generator: one job as JSON on the command line, its result as JSON on stdout; SIGTERM ends it early. */
+const { target, group } = JSON.parse(process.argv[2] ?? '') as Job;
 let ended = false;
-
-const running = job.groups.map((group) => ({ group, result: runGroup(job.target, group) }));
-await Promise.all(running.filter(({ group }) => group.requests !== undefined).map(({ result }) => result));
-ended = true;
-const results = await Promise.all(running.map(({ result }) => result));
-process.stdout.write(JSON.stringify(results));
+process.once('SIGTERM', () => (ended = true));
+if (group.yields === true) setPriority(constants.priority.PRIORITY_LOW);
+process.stdout.write(JSON.stringify(await runGroup(target, group)));
 process.exit(0);
 
 async function runGroup(target: Target, group: Group): Promise<GroupResult> {

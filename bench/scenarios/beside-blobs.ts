@@ -16,7 +16,7 @@ export const BESIDE_BLOBS: Scenario = {
   async run({ contents, load }, server) {
     const { groups } = await load(server, [
       { path: contents.manifest.path, clients: 1, requests: REQUESTS, seconds: SECONDS, kept: true },
-      { path: contents.large.path, clients: 4, kept: true },
+      { path: contents.large.path, clients: 4, kept: true, yields: true },
     ]);
     const [manifests, blobs] = groups;
     return {

@@ -16,7 +16,7 @@ export const COLD_BLOB: Scenario = {
     const { status, stderr } = spawnSync('dd', [`if=${file}`, 'iflag=nocache', 'count=0']);
     if (status !== 0) throw new Error(`dd could not drop ${file} from the page cache: ${String(stderr)}`);
     const { groups } = await load(server, [
-      { path: contents.large.path, clients: 1, requests: 1, kept: true },
+      { path: contents.large.path, clients: 1, requests: 1, kept: true, yields: true },
       { path: contents.manifest.path, clients: 1, kept: true },
     ]);
     const [blob, manifests] = groups;

@@ -1,5 +1,5 @@
 import type { Contents } from '../content.ts';
-import type { GroupResult, Job } from '../load/job.ts';
+import type { Group, GroupResult } from '../load/job.ts';
 import type { MeasuredServer } from '../servers/server.ts';
 
 /** Figures of one run, by the names of the scenario's measures. */
@@ -30,7 +30,7 @@ interface Load {
 export interface Bench {
   readonly contents: Contents;
   /** Runs a load against a server and measures what it used. */
-  readonly load: (server: MeasuredServer, groups: Job['groups']) => Promise<Load>;
+  readonly load: (server: MeasuredServer, groups: readonly Group[]) => Promise<Load>;
 }
 
 export interface Scenario {
