@@ -23,6 +23,7 @@ import { createPullManifest } from './manifest.ts';
 import { createObjects } from './object.ts';
 import { createPassThrough } from './pass-through.ts';
 import { createPing } from './ping.ts';
+import { createPump } from './pump.ts';
 import { createPush } from './push.ts';
 import { sendError } from './send-error.ts';
 import { createSendObject } from './send-object.ts';
@@ -30,6 +31,7 @@ import { createTagCheck, createTagFetch } from './tag-check.ts';
 import { createResolveTag } from './tag-resolve.ts';
 import { createPullTag } from './tag.ts';
 import { createPassToken } from './token.ts';
+import { createTurns } from './turns.ts';
 
 /** Answers exchanges, whatever happens; neither rejects. */
 export interface Pulls {
@@ -61,7 +63,7 @@ export function createPulls(parts: PullParts): Pulls {
   const { config, store, fills, links, tags, replies, upstream, credentials, issued, now } = parts;
   const access = createAccess(links, createAcceptance(now), upstream);
   const objects = createObjects({ store, fills, access, upstream, stallTimeout: config.proxyReadTimeout });
-  const send = createSendObject(createBuffers(), config.sendTimeout);
+  const send = createSendObject(createPump(createBuffers(), createTurns(), config.sendTimeout));
   const passThrough = createPassThrough(upstream);
   const passToken = createPassToken(upstream, credentials, issued, passThrough);
   const ping = createPing(upstream, credentials, parts.intercepts, replies, now);

@@ -5,7 +5,8 @@ import { content } from '../store/content.fixture.ts';
 import { reset } from '../store/fill.fixture.ts';
 import type { ByteSource } from '../store/store.ts';
 import { createBuffers, type Buffers } from './buffers.ts';
-import { pump } from './pump.ts';
+import { createTurns } from './turns.ts';
+import { createPump } from './pump.ts';
 
 const { bytes } = content('pumped', 8 * 1024 * 1024);
 const PATIENCE = 30_000;
@@ -88,7 +89,7 @@ describe('pumping to a client', () => {
     const { response, answer } = await exchange();
     const body = bodyOf(answer);
     const buffers = counted();
-    const sent = await pump(source(), start, end, response, buffers, PATIENCE);
+    const sent = await createPump(buffers, createTurns(), PATIENCE)(source(), start, end, response);
     response.end();
     expect((await body).equals(bytes.subarray(start, end))).toBe(true);
     expect(sent).toBe(Math.min(end, bytes.length) - start);
@@ -103,9 +104,12 @@ describe('pumping to a client', () => {
       later = !later;
       return later ? Promise.resolve(length) : length;
     });
-    const pumped = pump(turns, 0, bytes.length, response, createBuffers(), PATIENCE).then(() =>
-      response.end(),
-    );
+    const pumped = createPump(createBuffers(), createTurns(), PATIENCE)(
+      turns,
+      0,
+      bytes.length,
+      response,
+    ).then(() => response.end());
     const message = await answer;
     // a slow client: were the buffer used too early, it would see later bytes
     await new Promise((resolve) => void setTimeout(resolve, 100));
@@ -120,7 +124,9 @@ describe('pumping to a client', () => {
       if (position > 0) throw reset();
       return bytes.copy(buffer, 0, 0, 1000);
     });
-    await expect(pump(failing, 0, Infinity, response, buffers, PATIENCE)).rejects.toMatchObject({
+    await expect(
+      createPump(buffers, createTurns(), PATIENCE)(failing, 0, Infinity, response),
+    ).rejects.toMatchObject({
       code: 'UPSTREAM_RESET',
     });
     expect(buffers.out).toBe(0);
@@ -136,7 +142,7 @@ describe('pumping to a client', () => {
         const length = bytes.copy(buffer, 0, position, position + buffer.length);
         return waits && position > 0 ? coming.promise.then(() => length) : length;
       });
-      const pumped = pump(given, 0, Infinity, response, buffers, PATIENCE);
+      const pumped = createPump(buffers, createTurns(), PATIENCE)(given, 0, Infinity, response);
       await answer; // it reads nothing more
       const closed = new Promise((resolve) => void response.once('close', resolve));
       leave();
@@ -150,7 +156,7 @@ describe('pumping to a client', () => {
   test('a client that takes nothing for too long is cut', async () => {
     const { response, answer } = await exchange();
     const began = performance.now();
-    const pumped = pump(source(), 0, Infinity, response, createBuffers(), 200);
+    const pumped = createPump(createBuffers(), createTurns(), 200)(source(), 0, Infinity, response);
     const message = await answer;
     message.pause();
     expect(await pumped).toBeLessThan(bytes.length);
@@ -166,7 +172,7 @@ describe('pumping to a client', () => {
       await new Promise((resolve) => void setTimeout(resolve, 150));
       return bytes.copy(buffer, 0, position, position + 500);
     });
-    expect(await pump(slow, 0, Infinity, response, createBuffers(), 50)).toBe(1_000);
+    expect(await createPump(createBuffers(), createTurns(), 50)(slow, 0, Infinity, response)).toBe(1_000);
     response.end();
     expect((await body).equals(bytes.subarray(0, 1_000))).toBe(true);
   });
@@ -174,6 +180,8 @@ describe('pumping to a client', () => {
   test('nothing is written to a client that is gone already', async () => {
     const { response } = await exchange();
     response.destroy();
-    expect(await pump(source(), 0, Infinity, response, createBuffers(), PATIENCE)).toBe(0);
+    expect(await createPump(createBuffers(), createTurns(), PATIENCE)(source(), 0, Infinity, response)).toBe(
+      0,
+    );
   });
 });

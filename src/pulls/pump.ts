@@ -1,50 +1,54 @@
 import type { ServerResponse } from 'node:http';
 import type { ByteSource } from '../store/store.ts';
 import type { Buffers } from './buffers.ts';
+import type { Turns } from './turns.ts';
 
 /**
  * Writes the bytes of `source` from `start` up to `end` (exclusive; Infinity for all there are) to a client,
  * as long as it is there; gives the number of bytes written.
  * One buffer is used again and again: the next read begins when the write before is with the kernel.
  * @param onSent told of each write as it goes: a client that leaves is done with before this function is.
- * @param sendTimeout milliseconds that one write may wait for the client (nginx `send_timeout`).
  * @throws what the source throws, where the bytes will never come.
  */
-export async function pump(
+export type Pump = (
   source: ByteSource,
   start: number,
   end: number,
   response: ServerResponse,
-  buffers: Buffers,
-  sendTimeout: number,
-  onSent: (length: number) => void = () => undefined,
-): Promise<number> {
-  const client = createClient(response, sendTimeout);
-  const buffer = buffers.borrow(end - start);
-  let position = start;
-  let giveBack = true;
-  try {
-    while (position < end) {
-      const wanted = end - position < buffer.length ? buffer.subarray(0, end - position) : buffer;
-      const reading = source.read(wanted, position);
-      const length = typeof reading === 'number' ? reading : await client.unlessGone(reading);
-      if (length === undefined) {
-        // the client left while its bytes were waited for; they may still come
-        giveBack = false;
-        break;
+  onSent?: (length: number) => void,
+) => Promise<number>;
+
+/** @param sendTimeout milliseconds that one write may wait for the client (nginx `send_timeout`). */
+export function createPump(buffers: Buffers, turns: Turns, sendTimeout: number): Pump {
+  return async (source, start, end, response, onSent) => {
+    const client = createClient(response, sendTimeout);
+    const buffer = buffers.borrow(end - start);
+    let position = start;
+    let giveBack = true;
+    try {
+      while (position < end) {
+        const wanted = end - position < buffer.length ? buffer.subarray(0, end - position) : buffer;
+        await turns.take(wanted.length);
+        const reading = source.read(wanted, position);
+        const length = typeof reading === 'number' ? reading : await client.unlessGone(reading);
+        if (length === undefined) {
+          // the client left while its bytes were waited for; they may still come
+          giveBack = false;
+          break;
+        }
+        if (length === 0) break;
+        const written = await client.write(length === buffer.length ? buffer : buffer.subarray(0, length));
+        if (!written) break;
+        position += length;
+        onSent?.(length);
       }
-      if (length === 0) break;
-      const written = await client.write(length === buffer.length ? buffer : buffer.subarray(0, length));
-      if (!written) break;
-      position += length;
-      onSent(length);
+      return position - start;
+    } finally {
+      client.done();
+      if (giveBack) buffers.giveBack(buffer);
+      else buffers.drop(buffer);
     }
-    return position - start;
-  } finally {
-    client.done();
-    if (giveBack) buffers.giveBack(buffer);
-    else buffers.drop(buffer);
-  }
+  };
 }
 
 interface Client {

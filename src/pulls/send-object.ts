@@ -14,9 +14,8 @@ import {
   type ByteRange,
 } from '../registry/range.ts';
 import type { ByteSource } from '../store/store.ts';
-import type { Buffers } from './buffers.ts';
 import { cacheHeaders, type Exchange } from './exchange.ts';
-import { pump } from './pump.ts';
+import type { Pump } from './pump.ts';
 
 /** What is said of an object in the headers of its answer. */
 export interface ObjectFacts {
@@ -43,7 +42,7 @@ interface Plan {
   readonly after?: string;
 }
 
-export function createSendObject(buffers: Buffers, sendTimeout: number): SendObject {
+export function createSendObject(pump: Pump): SendObject {
   return async (exchange, facts, source) => {
     const { request, response, outcome } = exchange;
     const onSent = (length: number): void => {
@@ -64,7 +63,7 @@ export function createSendObject(buffers: Buffers, sendTimeout: number): SendObj
         for (const { before, start, end } of parts) {
           if (before !== undefined) response.write(before);
           source.readUntil?.(end);
-          await pump(source, start, end, response, buffers, sendTimeout, onSent);
+          await pump(source, start, end, response, onSent);
         }
         response.end(after);
       }
