@@ -7,27 +7,36 @@ export type AccessLog = (exchange: Exchange) => void;
 export function createAccessLog(write: (line: string) => void, now: () => number): AccessLog {
   return ({ request, response, registry, clientAddress, startedAt, outcome }) => {
     const { error } = outcome;
-    const line = {
+    const upstream = outcome.upstream ?? '';
+    const line: Record<string, string> = {
       access_time: new Date(startedAt).toISOString(),
       upstream_cache_status: outcome.cacheStatus ?? '',
       method: request.method ?? '',
-      // the query stays out: it may hold credentials
-      uri: (request.url ?? '').replace(/\?.*/, ''),
+      uri: pathOf(request.url ?? ''),
       request_type: outcome.cacheType,
       status: String(response.headersSent ? response.statusCode : 499),
       bytes_sent: String(outcome.bytesSent),
       upstream_response_time: seconds(outcome.upstreamTime),
       host: registry.name,
-      proxy_host: outcome.upstream ?? '',
-      upstream: outcome.upstream ?? '',
+      proxy_host: upstream,
+      upstream,
       client: clientAddress,
       duration: seconds(now() - startedAt),
       complete: String(response.writableFinished),
-      ...(outcome.digest === undefined ? {} : { digest: outcome.digest }),
-      ...(error === undefined ? {} : { error: error.code, error_message: error.message }),
     };
+    if (outcome.digest !== undefined) line['digest'] = outcome.digest;
+    if (error !== undefined) {
+      line['error'] = error.code;
+      line['error_message'] = error.message;
+    }
     write(`${JSON.stringify(line)}\n`);
   };
+}
+
+/** The query stays out: it may hold credentials. */
+function pathOf(target: string): string {
+  const query = target.indexOf('?');
+  return query < 0 ? target : target.slice(0, query);
 }
 
 function seconds(milliseconds: number | undefined): string {

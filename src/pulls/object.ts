@@ -132,9 +132,9 @@ export function createObjects({ store, fills, access, upstream, stallTimeout }: 
       const { outcome } = exchange;
       const { digest } = target;
       outcome.digest = digest;
-      const upstreamSource = sourceOf(exchange, target);
       const running = fills.find(digest);
-      if (running !== undefined || store.find(digest) !== undefined) {
+      const object = store.find(digest);
+      if (running !== undefined || object !== undefined) {
         await admit(exchange, target, running);
         const stored = await openStored(store, digest);
         if (stored !== undefined) {
@@ -142,11 +142,13 @@ export function createObjects({ store, fills, access, upstream, stallTimeout }: 
           // what is in memory cannot fail
           const source =
             stored.bytes === undefined
-              ? clientSource(stored, undefined, exchange, target, upstreamSource)
+              ? clientSource(stored, undefined, exchange, target, sourceOf(exchange, target))
               : stored;
-          return { source, mediaType: store.find(digest)?.mediaType, fill: undefined };
+          const mediaType = object?.mediaType ?? store.find(digest)?.mediaType;
+          return { source, mediaType, fill: undefined };
         }
       }
+      const upstreamSource = sourceOf(exchange, target);
       if (outcome.cacheStatus !== 'EXPIRED') outcome.cacheStatus = 'MISS';
       const fill = await join(exchange, target, upstreamSource);
       const { size, mediaType } = await fill.fill.opened;

@@ -50,7 +50,7 @@ export function createSendObject(pump: Pump): SendObject {
     };
     try {
       const { status, headers, parts, after } = plan(request, facts);
-      response.writeHead(status, { ...objectHeaders(exchange, facts), ...headers });
+      response.writeHead(status, Object.assign(objectHeaders(exchange, facts), headers));
       const [part] = parts;
       if (source.bytes !== undefined && part !== undefined && parts.length === 1) {
         // as text the body goes into one write with the headers
@@ -77,10 +77,10 @@ export function createSendObject(pump: Pump): SendObject {
 export function sendObjectHead(exchange: Exchange, facts: ObjectFacts): void {
   const { request, response } = exchange;
   const unchanged = ifNoneMatch(request.headers['if-none-match'], etagOf(facts.digest));
-  response.writeHead(unchanged ? 304 : 200, {
-    ...objectHeaders(exchange, facts),
-    ...lengthHeader(facts.size),
-  });
+  response.writeHead(
+    unchanged ? 304 : 200,
+    Object.assign(objectHeaders(exchange, facts), lengthHeader(facts.size)),
+  );
   response.end();
 }
 

@@ -10,8 +10,9 @@ export function etagOf(digest: Digest): string {
  * The comparison is weak and `*` names all; a bare digest counts, as registries take it.
  */
 export function ifNoneMatch(header: string | undefined, etag: string): boolean {
+  if (header === undefined) return false;
   const opaque = withoutWeakness(etag);
-  const text = header?.trim() ?? '';
+  const text = header.trim();
   return text === '*' || entityTags(text).some((tag) => tag === opaque || `"${tag}"` === opaque);
 }
 

@@ -56,6 +56,8 @@ export function isIndexMediaType(mediaType: string): boolean {
  */
 export function accepts(acceptHeader: string | undefined, mediaType: string): boolean {
   const weights = weightsOf(acceptHeader ?? '');
+  const exact = weights.get(mediaType);
+  if (exact !== undefined) return exact;
   if (weights.size === 0) return true;
   const essence = parseMediaType(mediaType) ?? mediaType.toLowerCase();
   const group = `${essence.split('/', 1)[0] ?? ''}/*`;

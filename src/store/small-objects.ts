@@ -15,22 +15,17 @@ export interface SmallObjects {
 }
 
 export function createSmallObjects(): SmallObjects {
-  const cache = new LRUCache<Digest, Buffer>({
-    maxSize: MAX_BYTES,
-    sizeCalculation: ({ length }) => length + 1,
-  });
+  const cache = new LRUCache<Digest, ByteSource>({ maxSize: MAX_BYTES });
   return {
-    find(digest) {
-      const bytes = cache.get(digest);
-      return bytes === undefined ? undefined : memorySource(bytes);
-    },
+    find: (digest) => cache.get(digest),
     async takeIn({ digest, size }, source) {
       if (size > MAX_OBJECT) return source;
       try {
         const bytes = Buffer.allocUnsafeSlow(size);
         for (let length = 0; length < size;) length += await source.read(bytes.subarray(length), length);
-        cache.set(digest, bytes);
-        return memorySource(bytes);
+        const memory = memorySource(bytes);
+        cache.set(digest, memory, { size: size + 1 });
+        return memory;
       } finally {
         source.close();
       }
@@ -39,6 +34,7 @@ export function createSmallObjects(): SmallObjects {
   };
 }
 
+/** Holds nothing of a reader: all of them share one. */
 function memorySource(bytes: Buffer): ByteSource {
   return {
     bytes,
