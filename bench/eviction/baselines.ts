@@ -20,6 +20,7 @@ function createQueue(accessMoves: boolean): EvictionPolicy {
     if (queues.of(slot) !== undefined) queue.delete(slot);
   };
   return {
+    has: (digest) => slots.find(digest) !== undefined,
     admit(digest, size) {
       const slot = slots.take(digest);
       take(slot);

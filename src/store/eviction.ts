@@ -2,6 +2,8 @@ import type { Digest } from '../registry/digest.ts';
 
 /** Decides what leaves the cache; it knows digests and sizes and touches no disk. */
 export interface EvictionPolicy {
+  /** True for what was admitted and neither removed nor evicted since. */
+  has(digest: Digest): boolean;
   /** An object was stored, for the first time or anew. */
   admit(digest: Digest, size: number): void;
   /** An object was asked for; called on every hit, so it must cost next to nothing. */

@@ -66,6 +66,10 @@ export function createS3Fifo(): S3Fifo {
   }
 
   return {
+    has(digest) {
+      const slot = slots.find(digest);
+      return slot !== undefined && queues.of(slot) !== ghosts;
+    },
     admit(digest, size) {
       const slot = slots.take(digest);
       if (slot >= frequencies.length) frequencies = enlarged(frequencies);

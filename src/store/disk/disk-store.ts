@@ -6,6 +6,7 @@ import type { Digest } from '../../registry/digest.ts';
 import type { EvictionPolicy } from '../eviction.ts';
 import type { ObjectTable } from '../index/object-table.ts';
 import type { PartialObject, Store, StoredObject } from '../store.ts';
+import { createLateAdmission } from '../late-admission.ts';
 import { createSmallObjects } from '../small-objects.ts';
 import { isMissing } from './fault.ts';
 import { openKeptPartials } from './kept-partials.ts';
@@ -41,7 +42,8 @@ export interface DiskStoreOptions {
 
 /** Objects as files named by their digest, in the layout of an OCI image. */
 export function createDiskStore(options: DiskStoreOptions): Store {
-  const { layout, objects, eviction, now, onFault } = options;
+  const { layout, objects, now, onFault } = options;
+  const eviction = createLateAdmission(options.eviction, objects, onFault);
   const warmth = createWarmth(process.availableMemory() * PAGE_CACHE_SHARE);
   const opened = createOpenObjects(
     (digest) => layout.blob(digest),
@@ -68,16 +70,18 @@ export function createDiskStore(options: DiskStoreOptions): Store {
     kept,
   });
 
-  for (const { digest, size } of objects.sizes()) eviction.admit(digest, size);
   const flushing = setInterval(flush, USED_FLUSH_MS);
   flushing.unref();
   const small = createSmallObjects();
   const closing = new AbortController();
-  const reconciled = options.clean
-    ? Promise.resolve()
-    : reconcile(layout, (digest) => void (objects.get(digest) ?? adopt(digest)), closing.signal)
-        .then(() => room.trim())
-        .catch((error: unknown) => onFault(error, 'looking for objects that the index does not know'));
+  const reconciled = eviction.complete
+    .then(() =>
+      options.clean
+        ? undefined
+        : reconcile(layout, (digest) => void (objects.get(digest) ?? adopt(digest)), closing.signal),
+    )
+    .then(() => room.trim())
+    .catch((error: unknown) => onFault(error, 'looking for objects that the index does not know'));
 
   function flush(): void {
     if (used.size === 0) return;
@@ -105,8 +109,8 @@ export function createDiskStore(options: DiskStoreOptions): Store {
   }
 
   function admit(object: StoredObject): StoredObject {
+    eviction.admit(object.digest, object.size); // before its row, by which it would take it for an old one
     objects.put({ ...object, usedAt: now() });
-    eviction.admit(object.digest, object.size);
     return object;
   }
 
@@ -234,6 +238,7 @@ export function createDiskStore(options: DiskStoreOptions): Store {
     async close() {
       clearInterval(flushing);
       closing.abort();
+      eviction.stop();
       await reconciled;
       flush();
     },

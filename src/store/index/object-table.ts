@@ -20,8 +20,17 @@ export interface ObjectTable {
   used(times: ReadonlyMap<Digest, number>): void;
   /** Up to `limit` objects that nobody asked for since `time`. */
   unusedSince(time: number, limit: number): readonly Digest[];
-  /** What every object takes, the longest unused first. */
-  sizes(): Iterable<Pick<StoredObject, 'digest' | 'size'>>;
+  totals(): { readonly objects: number; readonly bytes: number };
+  /** Up to `limit` objects, the longest unused first, from behind a position on. @throws where it cannot be read. */
+  after(position: ObjectPosition | undefined, limit: number): readonly ObjectPosition[];
+}
+
+/** Where an object is in the order of use. */
+export interface ObjectPosition {
+  /** As the row has it: whether it is one is for the reader to check. */
+  readonly digest: string;
+  readonly size: number;
+  readonly usedAt: number;
 }
 
 /** Rows kept in memory beside the table: those of what is asked for now. */
@@ -41,8 +50,13 @@ export function createObjectTable(database: DatabaseSync, onFault: OnFault): Obj
   const remove = createWriter(database.prepare('DELETE FROM objects WHERE digest = ?'), onFault);
   const used = database.prepare('UPDATE objects SET used_at = ? WHERE digest = ?');
   const unused = database.prepare('SELECT digest FROM objects WHERE used_at < ? ORDER BY used_at LIMIT ?');
-  // read at every start: the index on `used_at` holds all of it
-  const sizes = database.prepare('SELECT digest, size FROM objects ORDER BY used_at');
+  // read at every start: the index on `used_at` holds all of both, in this order
+  const totals = database.prepare('SELECT count(*), total(size) FROM objects');
+  const after = database.prepare(
+    'SELECT digest, size, used_at FROM objects WHERE (used_at, size, digest) > (?, ?, ?) ORDER BY used_at, size, digest LIMIT ?',
+  );
+  totals.setReturnArrays(true);
+  after.setReturnArrays(true);
   const rows = new LRUCache<Digest, ObjectRow>({ max: MAX_ROWS });
   return {
     get(digest) {
@@ -74,10 +88,16 @@ export function createObjectTable(database: DatabaseSync, onFault: OnFault): Obj
       const rows = unused.all(time, limit).map((row) => String(row['digest']));
       return rows.filter((digest) => isDigest(digest));
     },
-    *sizes() {
-      for (const { digest, size } of sizes.iterate()) {
-        if (typeof digest === 'string' && isDigest(digest)) yield { digest, size: Number(size) };
-      }
+    totals() {
+      const [count, bytes] = arrayOf(totals.get());
+      return { objects: Number(count), bytes: Number(bytes) };
+    },
+    after(position, limit) {
+      const { usedAt = Number.MIN_SAFE_INTEGER, size = 0, digest = '' } = position ?? {};
+      return after.all(usedAt, size, digest, limit).map((row) => {
+        const [found, length, time] = arrayOf(row);
+        return { digest: String(found), size: Number(length), usedAt: Number(time) };
+      });
     },
   };
 }
@@ -93,4 +113,9 @@ function toRow(raw: Record<string, unknown> | undefined): ObjectRow | undefined 
     mediaType: typeof mediaType === 'string' ? mediaType : undefined,
     usedAt: Number(raw['used_at']),
   };
+}
+
+/** A row of a statement that gives arrays, which its type does not say. */
+function arrayOf(row: unknown): readonly unknown[] {
+  return Array.isArray(row) ? row : [];
 }
