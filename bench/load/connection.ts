@@ -16,8 +16,12 @@ interface Answer {
 }
 
 export interface Connection {
-  /** Asks and settles with the last byte of the answer. One at a time. */
-  get(path: string): Promise<Answer>;
+  /**
+   * Asks and settles with the last byte of the answer. One at a time.
+   * @param onHead called when the headers are there.
+   * @param onFirst called with the first bytes of the body.
+   */
+  get(path: string, onHead?: () => void, onFirst?: () => void): Promise<Answer>;
   close(): void;
 }
 
@@ -40,6 +44,8 @@ export function open(target: Target, onBody?: (bytes: Buffer) => void): Promise<
   return new Promise((resolve, reject) => {
     let tunnelled = target.connect === undefined;
     let settle: { resolve: (answer: Answer) => void; reject: (error: Error) => void } | undefined;
+    let headed: (() => void) | undefined;
+    let began: (() => void) | undefined;
     let head = '';
     let status = 0;
     let length = 0;
@@ -70,6 +76,8 @@ export function open(target: Target, onBody?: (bytes: Buffer) => void): Promise<
     }
 
     function body(size: number): void {
+      began?.();
+      began = undefined;
       left -= size;
       if (left < 0) throw new Error(`${-left} bytes too many`);
       if (left > 0) return;
@@ -97,6 +105,7 @@ export function open(target: Target, onBody?: (bytes: Buffer) => void): Promise<
         if (status !== 200 || Number.isNaN(length))
           throw new Error(`unexpected answer: ${head.slice(0, 300)}`);
         left = length;
+        headed?.();
         const begun = head.length - end - 4;
         if (begun > 0) onBody?.(plain.subarray(plain.length - begun));
         if (begun > 0 || length === 0) body(begun);
@@ -111,8 +120,10 @@ export function open(target: Target, onBody?: (bytes: Buffer) => void): Promise<
     }
 
     const connection: Connection = {
-      get(path) {
+      get(path, onHead, onFirst) {
         return new Promise((answered, failed) => {
+          headed = onHead;
+          began = onFirst;
           settle = { resolve: answered, reject: failed };
           const request = `GET ${path} HTTP/1.1\r\nHost: ${target.connect ?? target.serverName}\r\nUser-Agent: bench\r\nAccept: ${ACCEPT}\r\n\r\n`;
           tls.send(Buffer.from(request, 'latin1'));

@@ -4,18 +4,20 @@ import type { Pinning } from '../machine.ts';
 import type { Target } from './connection.ts';
 import type { Group, GroupResult, Job } from './job.ts';
 
-const TIMEOUT_MS = 120_000;
+const TIMEOUT_MS = 300_000;
 
 /**
  * Loads a server with groups of clients, each in a process of its own: what one group reads never delays another's.
  * Groups without an end go on until the others are done.
+ * @param signal cuts all of them; the promise rejects.
  */
 export async function runLoad(
   target: Target,
   groups: readonly Group[],
   pinning: Pinning,
+  signal?: AbortSignal,
 ): Promise<readonly GroupResult[]> {
-  const loads = groups.map((group) => ({ group, ...start({ target, group }, pinning) }));
+  const loads = groups.map((group) => ({ group, ...start({ target, group }, pinning, signal) }));
   const result = Promise.all(loads.map((load) => load.result));
   try {
     const bounded = loads.filter(({ group }) => group.requests !== undefined);
@@ -26,7 +28,11 @@ export async function runLoad(
   return result;
 }
 
-function start(job: Job, { client }: Pinning): { child: ChildProcess; result: Promise<GroupResult> } {
+function start(
+  job: Job,
+  { client }: Pinning,
+  signal: AbortSignal | undefined,
+): { child: ChildProcess; result: Promise<GroupResult> } {
   const own = [join(import.meta.dirname, 'main.ts'), JSON.stringify(job)];
   const [pinned, ...rest] = client;
   const program = pinned ?? process.execPath;
@@ -35,6 +41,7 @@ function start(job: Job, { client }: Pinning): { child: ChildProcess; result: Pr
     stdio: ['ignore', 'pipe', 'inherit'],
     timeout: TIMEOUT_MS,
     killSignal: 'SIGKILL',
+    ...(signal === undefined ? {} : { signal }),
   });
   const result = new Promise<GroupResult>((resolve, reject) => {
     let output = '';
