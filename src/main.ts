@@ -65,7 +65,10 @@ async function serve(config: Config): Promise<number> {
   const layout = openLayout(config.cacheDir);
   const index = openIndex(layout.index);
   const health = createStoreHealth(log);
-  const onFault: OnFault = (error, doing) => health.fault(error, doing);
+  const onFault: OnFault = (error, doing) => {
+    index.doubt();
+    health.fault(error, doing);
+  };
   const objects = createObjectTable(index.database, onFault);
   const store = createDiskStore({
     layout,

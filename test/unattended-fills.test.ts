@@ -133,6 +133,24 @@ describe('a fill that a SIGKILL ended', () => {
     expect(await wrongObjects(proxy.cacheDir)).toEqual([]);
   });
 
+  test('of which every byte was there is asked for no byte again', async () => {
+    const scene = await sceneOf('finish');
+    await using stage = scene.stage;
+    const { registry, client, proxy } = stage;
+    registry.hold({ path: scene.path }, HELD_AT);
+    const pull = client.open(scene.path);
+    await pull.reached(HELD_AT);
+    await proxy.kill();
+    await pull.done;
+    const [name = ''] = await proxy.files('partial');
+    await writeFile(join(proxy.cacheDir, 'partial', name), toBuffer(scene.blob));
+    await proxy.start();
+    expectWhole(await stage.newClient().get(scene.path), scene.blob);
+    expect(registry.requests.all.map(({ headers }) => headers.range)).toEqual([undefined, `bytes=${SIZE}-`]);
+    await proxy.stored(scene.blob);
+    expect(await wrongObjects(proxy.cacheDir)).toEqual([]);
+  });
+
   test('with wrong bytes in what is left is fetched anew, and they are not stored', async () => {
     const scene = await sceneOf('finish');
     await using stage = scene.stage;

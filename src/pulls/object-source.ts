@@ -1,6 +1,7 @@
+import { Readable } from 'node:stream';
 import { BreakwaterError } from '../registry/errors.ts';
 import { isManifestMediaType, parseMediaType } from '../registry/media-type.ts';
-import { parseContentRange } from '../registry/range.ts';
+import { parseContentRange, parseUnsatisfied } from '../registry/range.ts';
 import type { RegistryHost } from '../registry/registry-host.ts';
 import type { RepositoryName } from '../registry/name.ts';
 import type { Visibility } from '../registry/visibility.ts';
@@ -63,16 +64,19 @@ export function createObjectSource(
   return {
     async from(offset) {
       let answer = await ask(offset === 0 ? undefined : `bytes=${offset}-`);
-      if (offset > 0 && NO_RANGES.has(answer.status)) {
+      // nothing is left to fetch where a part was whole, and only its end was not seen
+      const atEnd = offset > 0 && isEnd(answer, offset);
+      if (offset > 0 && !atEnd && NO_RANGES.has(answer.status)) {
         answer.body.destroy();
         answer = await ask(undefined);
       }
-      if (answer.status !== 200 && !(answer.status === 206 && offset > 0)) throw await toRefusal(answer);
+      const given = answer.status === 200 || (offset > 0 && answer.status === 206);
+      if (!given && !atEnd) throw await toRefusal(answer);
       if (visibility === undefined) {
         ({ visibility } = answer);
         onOpened(answer);
       }
-      return toBody(answer, offset, kind);
+      return atEnd ? emptyBody(answer, offset) : toBody(answer, offset, kind);
     },
     async stretch(start, end) {
       const open = async (from: number): Promise<FillBody | undefined> => {
@@ -92,6 +96,15 @@ export function createObjectSource(
       };
     },
   };
+}
+
+function isEnd({ status, headers }: UpstreamAnswer, offset: number): boolean {
+  return status === 416 && parseUnsatisfied(String(headers['content-range'])) === offset;
+}
+
+function emptyBody({ body }: UpstreamAnswer, size: number): FillBody {
+  body.destroy();
+  return { start: size, size, mediaType: undefined, chunks: Readable.from([]), cancel: () => undefined };
 }
 
 /** Reads what upstream says of an answer's place and size in the object. */

@@ -79,6 +79,12 @@ export function unsatisfiedContentRange(size: number): string {
   return `bytes */${size}`;
 }
 
+/** The object's size by the Content-Range of a 416 (RFC 9110 section 15.5.17); undefined where it names none. */
+export function parseUnsatisfied(header: string | undefined): number | undefined {
+  const size = /^bytes +\*\/(\d{1,15})$/i.exec((header ?? '').trim())?.[1];
+  return size === undefined ? undefined : Number(size);
+}
+
 /** Parses the Content-Range of upstream's 206; undefined where it names no valid part of an object. */
 export function parseContentRange(header: string | undefined): ContentRange | undefined {
   const match = /^bytes +(\d{1,15})-(\d{1,15})\/(\d{1,15}|\*)$/i.exec((header ?? '').trim());

@@ -85,6 +85,20 @@ export function boundsContract(name: string, open: OpenHarness): void {
       expect(await harness.bytesHeld()).toBe(900_000);
     });
 
+    test('parts that nobody went on with for long are given up', async () => {
+      harness = await open(MAX);
+      const { store } = harness;
+      const part = content('part', 400_000);
+      const partial = await store.begin(part.digest);
+      await partial.append(part.bytes.subarray(0, 300_000));
+      await endWith(partial, () => partial.keep());
+      store.dropKeptBefore(Date.now() - 60_000);
+      expect(store.kept(part.digest)).toBe(300_000);
+      store.dropKeptBefore(Date.now() + 1);
+      expect(store.kept(part.digest)).toBe(0);
+      expect(await harness.bytesHeld()).toBe(0);
+    });
+
     test('whatever is done in whatever order, the bounds hold and readers get their bytes', async () => {
       let runs = 0;
       await fc.assert(

@@ -20,6 +20,7 @@ export function startInactiveSweep(
 ): () => void {
   const stop = new AbortController();
   async function sweep(): Promise<void> {
+    store.dropKeptBefore(now() - inactive);
     let before: Digest | undefined;
     while (!stop.signal.aborted) {
       const unused = objects.unusedSince(now() - inactive, BATCH);

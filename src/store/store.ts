@@ -63,6 +63,8 @@ export interface Store {
   begin(expected: Digest | undefined): Promise<PartialObject>;
   /** Bytes that a fill of this digest can go on from. */
   kept(digest: Digest): number;
+  /** Gives up what was kept for later fills before `time` (milliseconds since the epoch). */
+  dropKeptBefore(time: number): void;
   /** Keeps the media type of an object that was stored without one. */
   describe(digest: Digest, mediaType: string): void;
   remove(digest: Digest): Promise<void>;

@@ -97,6 +97,22 @@ describe('the index and the disk', () => {
     expect(existsSync(join(harness.root, 'blobs', 'sha256', 'README'))).toBe(true);
   });
 
+  test.each([
+    ['is not looked for where all went well', 0],
+    ['is looked for where a fault may have kept its row from being written', 1],
+  ])('a file without a row %s', async (_, objects) => {
+    harness = await openDiskHarness(GIB);
+    const other = content('other', 10);
+    await storeContent(harness.store, other);
+    if (objects > 0) {
+      await truncate(fileOf(other.digest), 1);
+      await harness.store.open(other.digest);
+    }
+    await harness.store.remove(other.digest);
+    await harness.between((root) => writeFile(join(root, 'blobs', ...blob.digest.split(':')), blob.bytes));
+    await expect.poll(() => harness.store.totals().objects).toBe(objects);
+  });
+
   test('files that are too many are evicted once they are known', async () => {
     harness = await openDiskHarness(100_000);
     await harness.between(async (root) => {

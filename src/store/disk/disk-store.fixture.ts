@@ -31,7 +31,10 @@ export async function openDiskHarness(maxSize: number, minFree = 0): Promise<Dis
   function start(): void {
     const layout = openLayout(root);
     index = openIndex(layout.index);
-    const onFault = (error: unknown, doing: string): void => void faults.push(`${doing}: ${String(error)}`);
+    const onFault = (error: unknown, doing: string): void => {
+      index.doubt();
+      faults.push(`${doing}: ${String(error)}`);
+    };
     store = createDiskStore({
       layout,
       objects: createObjectTable(index.database, onFault),

@@ -53,7 +53,7 @@ export function createDiskStore(options: DiskStoreOptions): Store {
       void drop(digest);
     },
   );
-  const kept = openKeptPartials(layout.partials, onFault);
+  const kept = openKeptPartials(layout.partials, now, onFault);
   /** Objects whose files are being deleted: for all but the disk they are gone. */
   const leaving = new Map<Digest, Promise<void>>();
   const filling = new Set<Digest>();
@@ -213,6 +213,7 @@ export function createDiskStore(options: DiskStoreOptions): Store {
     begin,
     remove,
     kept: (digest) => (filling.has(digest) ? 0 : kept.length(digest)),
+    dropKeptBefore: (time) => kept.dropBefore(time),
     async open(digest) {
       const object = find(digest);
       if (object === undefined) return undefined;

@@ -15,48 +15,65 @@ export interface KeptPartials {
   take(digest: Digest): void;
   /** Deletes the one that was kept first; false where there is none. */
   dropOldest(): boolean;
+  /** Deletes those that were kept before `time` (milliseconds since the epoch). */
+  dropBefore(time: number): void;
+}
+
+interface Kept {
+  readonly length: number;
+  readonly since: number;
 }
 
 /** Finds what is in the folder; files that belong to no digest are what a crash left, and are deleted. */
-export function openKeptPartials(folder: string, onFault: OnFault): KeptPartials {
-  const lengths = new Map<Digest, number>();
+export function openKeptPartials(folder: string, now: () => number, onFault: OnFault): KeptPartials {
+  /** The one that was kept first is first. */
+  const parts = new Map<Digest, Kept>();
   let bytes = 0;
   const path = (digest: Digest): string => join(folder, `${digestAlgorithm(digest)}-${digestHex(digest)}`);
 
   function take(digest: Digest): void {
-    bytes -= lengths.get(digest) ?? 0;
-    lengths.delete(digest);
+    bytes -= parts.get(digest)?.length ?? 0;
+    parts.delete(digest);
   }
-  function keep(digest: Digest, length: number): void {
+  function keep(digest: Digest, length: number, since: number): void {
     take(digest);
-    lengths.set(digest, length);
+    parts.set(digest, { length, since });
     bytes += length;
   }
+  function drop(digest: Digest): void {
+    take(digest);
+    try {
+      rmSync(path(digest), { force: true });
+    } catch (error) {
+      onFault(error, 'deleting a kept partial object');
+    }
+  }
 
+  const found: (Kept & { readonly digest: Digest })[] = [];
   for (const name of readdirSync(folder)) {
     const digest = name.replace('-', ':');
-    const { size } = statSync(join(folder, name));
-    if (isDigest(digest) && size > 0) keep(digest, size);
+    const { size, mtimeMs } = statSync(join(folder, name));
+    if (isDigest(digest) && size > 0) found.push({ digest, length: size, since: mtimeMs });
     else rmSync(join(folder, name), { recursive: true });
   }
+  found.sort((one, other) => one.since - other.since);
+  for (const { digest, length, since } of found) keep(digest, length, since);
   return {
-    length: (digest) => lengths.get(digest) ?? 0,
+    length: (digest) => parts.get(digest)?.length ?? 0,
     get bytes() {
       return bytes;
     },
     path,
-    keep,
+    keep: (digest, length) => keep(digest, length, now()),
     take,
     dropOldest() {
-      const [oldest] = lengths.keys();
+      const [oldest] = parts.keys();
       if (oldest === undefined) return false;
-      take(oldest);
-      try {
-        rmSync(path(oldest), { force: true });
-      } catch (error) {
-        onFault(error, 'deleting a kept partial object');
-      }
+      drop(oldest);
       return true;
+    },
+    dropBefore(time) {
+      for (const [digest, { since }] of parts) if (since < time) drop(digest);
     },
   };
 }

@@ -48,6 +48,8 @@ export interface Index {
   readonly database: DatabaseSync;
   /** True where it was closed in order, so that it knows every file. */
   readonly clean: boolean;
+  /** Takes note that a write may be missing: the files will be looked through at the next start. */
+  doubt(): void;
   close(): void;
 }
 
@@ -71,7 +73,8 @@ export function openIndex(file: string): Index {
       throw new Error(`its version is ${version}, this program knows ${SCHEMA_VERSION}`);
     const clean = pragma(database, 'application_id') === CLEAN;
     database.exec('PRAGMA application_id = 0');
-    return { database, clean, close: () => closeIndex(opened) };
+    let whole = true;
+    return { database, clean, doubt: () => void (whole = false), close: () => closeIndex(opened, whole) };
   } catch (cause) {
     database?.close();
     const reason = cause instanceof Error ? cause.message : String(cause);
@@ -89,9 +92,9 @@ export function openIndex(file: string): Index {
   }
 }
 
-function closeIndex(database: DatabaseSync): void {
+function closeIndex(database: DatabaseSync, whole: boolean): void {
   try {
-    database.exec(`PRAGMA application_id = ${CLEAN}`);
+    if (whole) database.exec(`PRAGMA application_id = ${CLEAN}`);
   } finally {
     database.close();
   }
