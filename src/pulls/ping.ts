@@ -50,20 +50,23 @@ export function createPing(
   }
 
   /** True where only the proxy can answer this challenge. */
-  function isOurs({ registry }: Exchange, { headers }: StoredReply): boolean {
+  async function isOurs({ registry }: Exchange, { headers }: StoredReply): Promise<boolean> {
     const challenges = parseChallenges(headers['www-authenticate']);
     const bearer = bearerChallenge(challenges);
     if (bearer === undefined) {
-      return hasBasicChallenge(challenges) && credentials.basicFor(registry.name) !== undefined;
+      if (!hasBasicChallenge(challenges)) return false;
+      return (await credentials.loginFor(registry.name, undefined))?.kind === 'password';
     }
-    const port = Number(bearer.realm.port || 443);
-    const held = credentials.basicForRealm(registry, bearer.realm) !== undefined;
-    return held && !intercepts(bearer.realm.hostname, port);
+    const login = await credentials.loginForRealm(registry, bearer.realm, undefined);
+    if (login === undefined) return false;
+    // a refresh token is shown by POST, which a client without credentials does not send
+    const port = Number(bearer.realm.port || (bearer.realm.protocol === 'http:' ? 80 : 443));
+    return login.kind === 'refresh-token' || !intercepts(bearer.realm.hostname, port);
   }
 
   async function fresh(exchange: Exchange): Promise<StoredReply> {
     const reply = await ask({ ...exchange, identity: NOBODY });
-    const settled = reply.status === 401 && isOurs(exchange, reply) ? await ask(exchange) : reply;
+    const settled = reply.status === 401 && (await isOurs(exchange, reply)) ? await ask(exchange) : reply;
     if (SETTLED.has(settled.status)) replies.put(keyOf(exchange), settled);
     return settled;
   }

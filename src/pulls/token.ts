@@ -1,10 +1,12 @@
 import { LRUCache } from 'lru-cache';
 import { asBreakwaterError, type BreakwaterError } from '../registry/errors.ts';
 import { pickHeaders } from '../registry/headers.ts';
+import { parseScopes } from '../registry/scope.ts';
 import type { Credentials } from '../upstream/credentials.ts';
 import { createFlights } from '../upstream/flights.ts';
 import { asSent, identityOf } from '../upstream/identity.ts';
 import type { IssuedTokens, TokenOwner } from '../upstream/issued-tokens.ts';
+import { basicOf } from '../upstream/login.ts';
 import { isOutage, isOutageStatus } from '../upstream/outage.ts';
 import { toRefusal } from '../upstream/refusal.ts';
 import { parseTokenAnswer, readSmallBody } from '../upstream/token-answer.ts';
@@ -81,7 +83,7 @@ export function createPassToken(
 
   /** For clients that bring nothing of their own. */
   async function askOnce(exchange: Exchange, owner: TokenOwner): Promise<TokenReply> {
-    const key = `${exchange.registry.name} ${exchange.request.url ?? ''}`;
+    const key = `${credentials.generation} ${exchange.registry.name} ${exchange.request.url ?? ''}`;
     const known = replies.get(key);
     if (known !== undefined) {
       exchange.outcome.cacheStatus = 'HIT';
@@ -95,10 +97,18 @@ export function createPassToken(
     });
   }
 
+  /** The credentials for this host, or for the repository that a token is asked for. */
+  async function basicOfProxy({ registry, request }: Exchange): Promise<string | undefined> {
+    const query = URL.parse(request.url ?? '', 'http://any')?.searchParams.getAll('scope') ?? [];
+    const scope = parseScopes(query.join(' ')).find(({ type }) => type === 'repository');
+    const login = await credentials.loginFor(registry.name, scope?.name);
+    return login?.kind === 'password' ? basicOf(login) : undefined;
+  }
+
   return async (exchange) => {
-    const { request, registry, identity, outcome } = exchange;
+    const { request, identity, outcome } = exchange;
     const anonymous = identity.kind === 'proxy' && request.method === 'GET';
-    const basic = anonymous ? credentials.basicFor(registry.name) : undefined;
+    const basic = anonymous ? await basicOfProxy(exchange) : undefined;
     const asking: Exchange = {
       ...exchange,
       identity: basic === undefined ? asSent(identity) : identityOf(basic),
