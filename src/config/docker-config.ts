@@ -43,6 +43,8 @@ const SECTIONS = ['auths', 'credHelpers', 'credsStore'];
 export function parseDockerConfig(file: string, text: string): DockerConfig {
   const value = parseJson(file, text);
   const isOld = typeof value === 'object' && value !== null && !SECTIONS.some((section) => section in value);
+  // a list would count as a mapping without keys
+  if (Array.isArray(value)) throw unusable(file, 'it is a list');
   const result = v.safeParse(CONFIG, isOld && hasLogins(value) ? { auths: value } : value);
   if (!result.success) {
     const places = result.issues.map((issue) => v.getDotPath(issue) ?? 'the whole');
