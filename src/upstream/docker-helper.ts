@@ -1,4 +1,5 @@
-import { execFile } from 'node:child_process';
+import { execFile, type ExecFileException } from 'node:child_process';
+import { DOCKER_HUB } from '../registry/docker-hub.ts';
 import { BreakwaterError } from '../registry/errors.ts';
 import { Secret } from '../config/secret.ts';
 import type { FetchedLogin } from './credential-source.ts';
@@ -12,18 +13,20 @@ const MAX_OUTPUT = 64 * 1024;
 /** What helpers say where they have nothing (docker-credential-helpers, `credentials/error.go`). */
 const NOT_FOUND = /credentials not found/i;
 /** Docker Hub has a name of its own in a credentials store. */
-const STORE_NAME: Readonly<Record<string, string>> = {
-  'registry-1.docker.io': 'https://index.docker.io/v1/',
-};
+const STORE_NAME: Readonly<Record<string, string>> = { [DOCKER_HUB]: 'https://index.docker.io/v1/' };
 
 /**
  * Asks a Docker credential helper, `docker-credential-NAME get`, for the login for a host.
  * What it writes is a secret and goes nowhere.
  * @throws `CREDENTIALS_UNAVAILABLE`.
  */
-export async function askDockerHelper(name: string, host: string): Promise<Lease<FetchedLogin>> {
+export async function askDockerHelper(
+  name: string,
+  host: string,
+  timeout = TIMEOUT_MS,
+): Promise<Lease<FetchedLogin>> {
   const program = `docker-credential-${name}`;
-  const { output, reason } = await run(program, STORE_NAME[host] ?? host);
+  const { output, reason } = await run(program, STORE_NAME[host] ?? host, timeout);
   if (reason === undefined) return { value: readLogin(program, output), lifetime: LIFETIME_MS };
   if (NOT_FOUND.test(output)) return { value: undefined, lifetime: LIFETIME_MS };
   throw unavailable(program, reason);
@@ -35,18 +38,23 @@ interface Ran {
   readonly reason: string | undefined;
 }
 
-function run(program: string, input: string): Promise<Ran> {
+function run(program: string, input: string, timeout: number): Promise<Ran> {
   return new Promise((resolve) => {
-    const options = { timeout: TIMEOUT_MS, killSignal: 'SIGKILL', maxBuffer: MAX_OUTPUT } as const;
-    const child = execFile(program, ['get'], options, (error, output) => {
-      if (error === null) return resolve({ output, reason: undefined });
-      const ended = error.killed === true ? 'took too long or wrote too much' : `ended with ${error.code}`;
-      return resolve({ output, reason: error.code === 'ENOENT' ? 'is not on the PATH' : ended });
-    });
+    const options = { timeout, killSignal: 'SIGKILL', maxBuffer: MAX_OUTPUT } as const;
+    const child = execFile(program, ['get'], options, (error, output) =>
+      resolve({ output, reason: error === null ? undefined : reasonOf(error) }),
+    );
     // a helper that does not read its input has its exit code to speak for it
     child.stdin?.on('error', () => undefined);
     child.stdin?.end(input);
   });
+}
+
+/** The error's own message quotes what the helper wrote. */
+function reasonOf({ code, killed }: ExecFileException): string {
+  if (code === 'ENOENT') return 'is not on the PATH';
+  if (code === 'ERR_CHILD_PROCESS_STDIO_MAXBUFFER') return 'wrote too much';
+  return killed === true ? 'took too long' : `ended with ${code}`;
 }
 
 function readLogin(program: string, output: string): FetchedLogin {

@@ -18,24 +18,32 @@ export interface TokenAnswer {
 
 /** Reads a token service's answer: `token` or `access_token`, `expires_in` in seconds; undefined if it is none. */
 export function parseTokenAnswer(body: Buffer): TokenAnswer | undefined {
-  let answer: unknown;
-  try {
-    answer = JSON.parse(body.toString('utf8'));
-  } catch {
-    return undefined;
-  }
-  if (typeof answer !== 'object' || answer === null) return undefined;
-  const fields = new Map<string, unknown>(Object.entries(answer));
-  const text = (name: string): string | undefined => {
-    const value = fields.get(name);
-    return typeof value === 'string' && value !== '' ? value : undefined;
-  };
-  const token = text('token') ?? text('access_token');
-  // it becomes a header: what cannot stand in one is no token
-  if (token === undefined || !/^[\x21-\x7e]+$/.test(token)) return undefined;
+  const fields = fieldsOf(body);
+  const token = textOf(fields.get('token')) ?? textOf(fields.get('access_token'));
+  if (token === undefined) return undefined;
   const seconds = Number(fields.get('expires_in'));
   const lifetime = seconds > 0 ? Math.min(seconds, MAX_LIFETIME) : DEFAULT_LIFETIME;
-  return { token, lifetime: lifetime * 1000, refreshToken: text('refresh_token') };
+  return { token, lifetime: lifetime * 1000, refreshToken: parseRefreshToken(body) };
+}
+
+/** The refresh token of an answer, with an access token or alone. */
+export function parseRefreshToken(body: Buffer): string | undefined {
+  return textOf(fieldsOf(body).get('refresh_token'));
+}
+
+/** None where the body is no JSON object. */
+function fieldsOf(body: Buffer): ReadonlyMap<string, unknown> {
+  try {
+    const answer: unknown = JSON.parse(body.toString('utf8'));
+    return new Map(typeof answer === 'object' && answer !== null ? Object.entries(answer) : []);
+  } catch {
+    return new Map();
+  }
+}
+
+/** A token becomes a header: what cannot stand in one is none. */
+function textOf(value: unknown): string | undefined {
+  return typeof value === 'string' && /^[\x21-\x7e]+$/.test(value) ? value : undefined;
 }
 
 /** Reads a body that must be small; throws `UPSTREAM_PROTOCOL` and destroys it past 1 MiB. */

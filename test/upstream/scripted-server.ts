@@ -67,7 +67,7 @@ export async function startScriptedServer({ tls = false }: ServerOptions = {}): 
         request.socket.destroy(),
       );
     };
-    if (request.headers['content-type'] !== FORM) {
+    if (request.headers['content-type']?.startsWith(FORM) !== true) {
       request.resume();
       respond();
       return;

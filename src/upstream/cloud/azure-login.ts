@@ -4,7 +4,7 @@ import { BreakwaterError } from '../../registry/errors.ts';
 import { registryUrl, type RegistryHost } from '../../registry/registry-host.ts';
 import type { FetchedLogin } from '../credential-source.ts';
 import type { Lease } from '../renewed.ts';
-import { parseTokenAnswer, readSmallBody } from '../token-answer.ts';
+import { parseRefreshToken, readSmallBody } from '../token-answer.ts';
 import type { Transport } from '../transport.ts';
 
 const RESOURCE = 'https://containerregistry.azure.net';
@@ -39,7 +39,7 @@ export async function azureLogin(
     headers: { accept: 'application/json', 'content-type': 'application/x-www-form-urlencoded' },
     body: form.toString(),
   });
-  const secret = parseTokenAnswer(await readSmallBody(answer.body, registry.name))?.refreshToken;
+  const secret = parseRefreshToken(await readSmallBody(answer.body, registry.name));
   if (answer.status !== 200 || secret === undefined) {
     const reason = `${registry.name} exchanged no token (status ${answer.status})`;
     throw new BreakwaterError('CREDENTIALS_UNAVAILABLE', reason);
