@@ -196,10 +196,13 @@ describe('the proxy signs in to a registry', () => {
     });
     for (const registry of [all.alice, all.alsoAlice]) {
       registry.protect(tokens.guard);
+      const client = clientOf(registry);
+      expect((await client.get('/v2/')).status).toBe(200);
       const blob = put(registry, 'shared/app');
-      expectWhole(await clientOf(registry).get(blobPath('shared/app', blob)), blob);
+      expectWhole(await client.get(blobPath('shared/app', blob)), blob);
     }
-    expect(tokens.requests()).toHaveLength(2);
+    const scopes = tokens.requests().map(({ form }) => form.get('scope'));
+    expect(scopes.filter((scope) => scope === 'repository:shared/app:pull')).toHaveLength(2);
     const [first, second] = [all.alice, all.alsoAlice].map((registry) => seen(registry, /blobs/).at(-1));
     expect(first).toMatch(/^Bearer token-\d+-alice$/);
     expect(second).not.toBe(first);

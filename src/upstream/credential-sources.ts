@@ -1,12 +1,10 @@
-import { readdir, readFile, stat } from 'node:fs/promises';
-import { join } from 'node:path';
 import type { Logger } from 'pino';
 import type { CloudRegistry } from '../config/cloud-registries.ts';
 import type { Config } from '../config/config.ts';
-import { parseDockerConfig, type DockerConfig } from '../config/docker-config.ts';
+import type { DockerConfig } from '../config/docker-config.ts';
+import { readDockerConfigs } from '../config/docker-config-files.ts';
 import { parseHostPort } from '../config/host-port.ts';
 import type { RegistryMatcher } from '../config/registry-pattern.ts';
-import { BreakwaterError } from '../registry/errors.ts';
 import { registryHost } from '../registry/registry-host.ts';
 import { cloudFailure } from './cloud/cloud-failure.ts';
 import { azureLogin } from './cloud/azure-login.ts';
@@ -25,9 +23,6 @@ export interface SourceParts {
   readonly now: () => number;
 }
 
-/** The files of a mounted Kubernetes secret, by the type of the secret, and Docker's own. */
-const IN_FOLDER = ['.dockerconfigjson', '.dockercfg', 'config.json'];
-
 /**
  * Makes the sources of the credentials that the settings name: the list first, then Docker's files, then clouds.
  * @throws `SETTING_INVALID` where a file cannot be used.
@@ -39,29 +34,8 @@ export async function readCredentialSources(
   const listed = credentials.map(({ host, repository, username, password }) =>
     fixedSource(host, repository, { kind: 'password', username, secret: password }),
   );
-  const read = await Promise.all(dockerConfigs.map(readDockerConfigs));
-  const docker = read.flat().flatMap((config) => dockerSources(config, parts));
+  const docker = (await readDockerConfigs(dockerConfigs)).flatMap((config) => dockerSources(config, parts));
   return [...listed, ...docker, ...cloudRegistries.map((registry) => cloudSource(registry, parts))];
-}
-
-async function readDockerConfigs(path: string): Promise<readonly DockerConfig[]> {
-  try {
-    const isFolder = (await stat(path)).isDirectory();
-    const names = isFolder ? await readdir(path) : [];
-    const files = isFolder
-      ? IN_FOLDER.filter((name) => names.includes(name)).map((name) => join(path, name))
-      : [path];
-    if (files.length === 0) throw new Error(`no ${IN_FOLDER.join(', ')} is in it`);
-    return await Promise.all(
-      files.map(async (file) => parseDockerConfig(file, await readFile(file, 'utf8'))),
-    );
-  } catch (thrown) {
-    if (thrown instanceof BreakwaterError) throw thrown;
-    const reason = thrown instanceof Error ? thrown.message : String(thrown);
-    throw new BreakwaterError('SETTING_INVALID', `AUTH_DOCKER_CONFIG: ${path} cannot be read: ${reason}`, {
-      mend: 'Name a config.json, or the folder that a Kubernetes secret is mounted at.',
-    });
-  }
 }
 
 function dockerSources(
