@@ -99,7 +99,7 @@ async function serve(config: Config): Promise<number> {
   const transport = withCircuit(direct, createCircuit(log, now));
   const matcher = createRegistryMatcher(config.registries);
   const sourceParts = { transport, matcher, env: process.env, log, now };
-  const credentials = createCredentials(await readCredentialSources(config, sourceParts), matcher);
+  const credentials = createCredentials(await readCredentialSources(config, sourceParts), matcher, now);
   const watched = await watchFiles(
     credentialFiles(process.env, config),
     async () => {

@@ -12,9 +12,10 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { randomBlob, type Blob } from './upstream/content.ts';
 import { basic, basicGuard } from './upstream/guard.ts';
-import { blobPath, expectError, expectWhole } from './upstream/paths.ts';
+import { blobPath, cacheStatus, expectError, expectWhole } from './upstream/paths.ts';
 import type { ScriptedRegistry } from './upstream/scripted-registry.ts';
 import { startStage, type Stage } from './upstream/stage.ts';
+import { createTokenService } from './upstream/token-service.ts';
 
 const USERS = { alice: 'the-first-secret', bob: 'the-second-secret' };
 const ALICE = basic('alice', USERS.alice);
@@ -82,11 +83,16 @@ describe('credentials are read again when they change', () => {
       return { AUTH_REGISTRIES_FILE: path };
     });
     expect(await shown()).toBe(ALICE);
+    expect((await stage.client.get('/v2/')).status).toBe(200);
     replace(path, `${stage.registry.host}:bob:${USERS.bob}\n`);
     await logged('credentials were read again');
     expect(await shown()).toBe(BOB);
-    writeFileSync(path, `${stage.registry.host}:alice:${USERS.alice}\n`);
+    // the ping is not answered from what the old ones gave
+    replace(path, `${stage.registry.host}:bob:not-this\n`);
     await logged('credentials were read again', 2);
+    expect((await stage.client.get('/v2/')).status).toBe(401);
+    writeFileSync(path, `${stage.registry.host}:alice:${USERS.alice}\n`);
+    await logged('credentials were read again', 3);
     expect(await shown()).toBe(ALICE);
   });
 
@@ -235,6 +241,18 @@ describe('credential helpers', () => {
     expectError(pulled, 503, 'CREDENTIALS_UNAVAILABLE');
     expect(pulled.body.toString()).toContain(reason);
     expect(pulled.body.toString()).not.toContain(USERS.bob);
+  });
+
+  test('that fail take nothing with them that is cached, behind a token service of the proxy', async () => {
+    helper('failing', 'exit 3');
+    await startWith((host) => ({ credHelpers: { [host]: 'failing' } }));
+    const { registry, client } = stage;
+    const tokens = createTokenService(registry, { users: USERS });
+    registry.protect(tokens.guard);
+    const answer = await client.get(`${tokens.path}?service=scripted&scope=repository%3Aa%2Fb%3Apull`);
+    expect(answer.status).toBe(200);
+    expect(cacheStatus(answer)).toBe('STALE');
+    expect(tokens.requests()).toEqual([]);
   });
 
   test('that are not there', async () => {

@@ -260,6 +260,17 @@ describe('the challenge of a host', () => {
   });
 });
 
+describe('a token service that refuses the credentials', () => {
+  test('is not shown them again for a while, as accounts are locked for less', async () => {
+    const registry = all.alice;
+    const tokens = createTokenService(registry, { users: { alice: 'another' } });
+    registry.protect(tokens.guard);
+    const path = blobPath('refused/app', put(registry, 'refused/app'));
+    for (let pull = 0; pull < 3; pull += 1) expect((await clientOf(registry).get(path)).status).toBe(401);
+    expect(tokens.requests().map(({ method }) => method)).toEqual(['POST', 'GET']);
+  });
+});
+
 describe('a token service that cannot answer', () => {
   test.each([429, 503])('with %d is an outage, and what is cached is served', async (status) => {
     const registry = all.alice;

@@ -97,7 +97,9 @@ export function createPing(
     outcome.cacheStatus = 'BYPASS';
     if (identity.kind !== 'proxy') return askOrRecall(exchange, ask(exchange), undefined);
     const last = replies.find(keyOf(exchange));
-    if (last !== undefined && now() - last.storedAt < PING_FRESH_MS) {
+    // what it says follows from the credentials, too
+    const since = Math.max(credentials.changedAt, now() - PING_FRESH_MS);
+    if (last !== undefined && last.storedAt > since) {
       outcome.cacheStatus = 'HIT';
       return last;
     }

@@ -31,6 +31,8 @@ interface TokenReply {
 
 const RELAYED = ['content-type', 'www-authenticate', 'retry-after', 'date'];
 const MAX_REPLIES = 10_000;
+/** Stands for credentials that take too long; none looks like it. */
+const LATE = 'late';
 /** A token is given to further clients for this share of its life, so that each has time to use it. */
 export const SHARED_LIFE = 0.5;
 
@@ -105,37 +107,52 @@ export function createPassToken(
     return login?.kind === 'password' ? basicOf(login) : undefined;
   }
 
+  /** With what the proxy holds; a token of its own stands in where that cannot be had, or not in time. */
+  async function askInProxysName(exchange: Exchange): Promise<TokenReply> {
+    const held: TokenOwner = { visibility: 'shared', key: undefined };
+    let basic: string | undefined;
+    try {
+      basic = await withPatience<string | undefined>(basicOfProxy(exchange), LATE);
+    } catch (thrown) {
+      const error = asBreakwaterError(thrown);
+      if (!isOutage(error)) throw error;
+      return localReply(issued, held, error);
+    }
+    if (basic === LATE) return localReply(issued, held, undefined);
+    const owner: TokenOwner = basic === undefined ? { ...held, visibility: 'public' } : held;
+    return askOnce(inNameOf(exchange, basic), owner);
+  }
+
+  async function answer(exchange: Exchange): Promise<TokenReply> {
+    const { request, identity } = exchange;
+    if (request.method !== 'GET') {
+      const form = await readTokenForm(request);
+      const asking = { ...exchange, identity: asSent(identity) };
+      return ask(asking, { visibility: 'own', key: form.ownerKey }, form.body);
+    }
+    if (identity.kind !== 'client') return askInProxysName(exchange);
+    return ask(exchange, { visibility: 'own', key: identity.key });
+  }
+
   return async (exchange) => {
     const { request, identity, outcome } = exchange;
-    const anonymous = identity.kind === 'proxy' && request.method === 'GET';
-    const basic = anonymous ? await basicOfProxy(exchange) : undefined;
-    const asking: Exchange = {
-      ...exchange,
-      identity: basic === undefined ? asSent(identity) : identityOf(basic),
-    };
-    if (!isTokenRequest(exchange)) return passThrough(asking);
-    outcome.cacheStatus = 'BYPASS';
-    let reply: TokenReply;
-    if (anonymous) {
-      reply = await askOnce(asking, {
-        visibility: basic === undefined ? 'public' : 'shared',
-        key: undefined,
-      });
-    } else if (request.method === 'GET') {
-      reply = await ask(asking, {
-        visibility: 'own',
-        key: identity.kind === 'client' ? identity.key : undefined,
-      });
-    } else {
-      const form = await readTokenForm(request);
-      reply = await ask(asking, { visibility: 'own', key: form.ownerKey }, form.body);
+    if (!isTokenRequest(exchange)) {
+      const isAnonymous = identity.kind === 'proxy' && request.method === 'GET';
+      return passThrough(inNameOf(exchange, isAnonymous ? await basicOfProxy(exchange) : undefined));
     }
+    outcome.cacheStatus = 'BYPASS';
+    const reply = await answer(exchange);
     if (reply.local !== undefined) {
       outcome.cacheStatus = 'STALE';
       outcome.error = reply.local.error;
     }
     sendWhole(exchange, reply.status, reply.headers, reply.body);
   };
+}
+
+/** The request with these credentials, or as it came. */
+function inNameOf(exchange: Exchange, basic: string | undefined): Exchange {
+  return { ...exchange, identity: basic === undefined ? asSent(exchange.identity) : identityOf(basic) };
 }
 
 /** distribution-spec's token services are asked for a service or scope; OAuth2 ones by a form. */

@@ -14,7 +14,7 @@ const source = (host: string, username: string, repository?: string): Credential
 
 const LISTED = new Set(['listed.example', 'registry.shop.example']);
 const of = (...sources: CredentialSource[]): Credentials =>
-  createCredentials(sources, (host) => LISTED.has(host));
+  createCredentials(sources, (host) => LISTED.has(host), Date.now);
 const userFor = async (held: Credentials, host: string, repository?: string): Promise<string | undefined> =>
   (await held.loginFor(host, repository))?.username;
 

@@ -7,6 +7,8 @@ import type { Login } from './login.ts';
 export interface Credentials {
   /** Another number after each change, so that what was got with the old ones is not used for the new. */
   readonly generation: number;
+  /** Milliseconds since the epoch. */
+  readonly changedAt: number;
   /**
    * The login to show to exactly this host, if any is held.
    * @param repository what is asked about; without it, any identity of the host will do.
@@ -33,9 +35,11 @@ export interface Credentials {
 export function createCredentials(
   initial: readonly CredentialSource[],
   lists: (host: string, port: number) => boolean,
+  now: () => number,
 ): Credentials {
   let sources = inOrder(initial);
   let generation = 0;
+  let changedAt = now();
 
   const find = (host: string, repository: string | undefined): CredentialSource | undefined =>
     sources.find((source) => isFor(source, properName(host), repository)) ??
@@ -46,6 +50,9 @@ export function createCredentials(
   return {
     get generation() {
       return generation;
+    },
+    get changedAt() {
+      return changedAt;
     },
     async loginFor(host, repository) {
       return find(host, repository)?.login(properName(host));
@@ -70,6 +77,7 @@ export function createCredentials(
     replace(next) {
       sources = inOrder(next);
       generation += 1;
+      changedAt = now();
     },
   };
 }

@@ -30,6 +30,8 @@ interface Answered {
 }
 
 const MAX_REMEMBERED = 1_000;
+/** Milliseconds for which a login that was refused is not shown again: accounts are locked for less. */
+const REFUSED_MS = 10_000;
 /** distribution's OAuth2 specification wants a name; it is for the service's log. */
 const CLIENT_ID = 'breakwater';
 
@@ -38,6 +40,8 @@ export function createTokenRequest(transport: Transport): TokenRequest {
   const getOnly = new LRUCache<string, true>({ max: MAX_REMEMBERED });
   /** A service may give a new refresh token for the old one, which then ends (RFC 6749 section 6). */
   const successors = new LRUCache<string, string>({ max: MAX_REMEMBERED });
+
+  const refused = new LRUCache<string, BreakwaterError>({ max: MAX_REMEMBERED, ttl: REFUSED_MS });
 
   async function send(
     { realm }: TokenQuestion,
@@ -97,19 +101,32 @@ export function createTokenRequest(transport: Transport): TokenRequest {
     return got;
   }
 
-  return async (question, login) => {
-    const { status, token } =
-      login === undefined
-        ? await get(question, undefined)
-        : await (login.kind === 'password' ? withPassword : withRefreshToken)(question, login);
+  async function withLogin(question: TokenQuestion, login: Login): Promise<TokenAnswer> {
+    const secret = authorizationKey(basicOf(login));
+    const key = `${addressOf(question)} ${secret} ${question.scopes}`;
+    const known = refused.get(key);
+    if (known !== undefined) throw known;
+    const way = login.kind === 'password' ? withPassword : withRefreshToken;
+    const { status, token } = await way(question, login);
     if (token !== undefined) return token;
-    if (status === 400 || status === 401 || status === 403) login?.refused();
-    const shown = login === undefined ? 'without credentials' : 'with the configured credentials';
-    throw new BreakwaterError(
-      'UPSTREAM_TOKEN',
-      `${question.realm.host} gave no token (status ${status}) ${shown}`,
-    );
+    const error = noToken(question, status, 'with the configured credentials');
+    if (status === 400 || status === 401 || status === 403) {
+      refused.set(key, error);
+      login.refused();
+    }
+    throw error;
+  }
+
+  return async (question, login) => {
+    if (login !== undefined) return withLogin(question, login);
+    const { status, token } = await get(question, undefined);
+    if (token === undefined) throw noToken(question, status, 'without credentials');
+    return token;
   };
+}
+
+function noToken({ realm }: TokenQuestion, status: number, how: string): BreakwaterError {
+  return new BreakwaterError('UPSTREAM_TOKEN', `${realm.host} gave no token (status ${status}) ${how}`);
 }
 
 function addressOf({ realm }: TokenQuestion): string {
