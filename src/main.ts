@@ -99,7 +99,8 @@ async function serve(config: Config): Promise<number> {
   const transport = withCircuit(direct, createCircuit(log, now));
   const matcher = createRegistryMatcher(config.registries);
   const sourceParts = { transport, matcher, env: process.env, log, now };
-  const credentials = createCredentials(await readCredentialSources(config, sourceParts), matcher, now);
+  const credentials = createCredentials(matcher, now);
+  // first, so that no change is missed while they are read
   const watched = await watchFiles(
     credentialFiles(process.env, config),
     async () => {
@@ -111,6 +112,7 @@ async function serve(config: Config): Promise<number> {
       log.error({ reason }, 'credentials could not be read again: those from before stay');
     },
   );
+  credentials.replace(await readCredentialSources(config, sourceParts));
   const issued = createIssuedTokens();
   const limits = createRateLimits(config.rateLimitReserve, log, now);
   const upstream = createConsiderate(

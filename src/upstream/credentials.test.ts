@@ -13,8 +13,11 @@ const source = (host: string, username: string, repository?: string): Credential
   });
 
 const LISTED = new Set(['listed.example', 'registry.shop.example']);
-const of = (...sources: CredentialSource[]): Credentials =>
-  createCredentials(sources, (host) => LISTED.has(host), Date.now);
+function of(...sources: CredentialSource[]): Credentials {
+  const credentials = createCredentials((host) => LISTED.has(host), Date.now);
+  credentials.replace(sources);
+  return credentials;
+}
 const userFor = async (held: Credentials, host: string, repository?: string): Promise<string | undefined> =>
   (await held.loginFor(host, repository))?.username;
 

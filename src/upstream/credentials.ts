@@ -29,15 +29,14 @@ export interface Credentials {
 }
 
 /**
- * The list of public suffixes is read only where there are credentials to guard by it.
+ * Holds none until they are put there. The list of public suffixes is read only where there are some to guard by it.
  * @param lists whether a host and port are a registry that the user listed.
  */
 export function createCredentials(
-  initial: readonly CredentialSource[],
   lists: (host: string, port: number) => boolean,
   now: () => number,
 ): Credentials {
-  let sources = inOrder(initial);
+  let sources: readonly CredentialSource[] = [];
   let generation = 0;
   let changedAt = now();
 
