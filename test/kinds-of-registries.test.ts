@@ -208,6 +208,16 @@ describe('the proxy signs in to a registry', () => {
     expect(second).not.toBe(first);
   });
 
+  test('whose token service is intercepted too, where the credentials are held for the registry alone', async () => {
+    const registry = all.alice;
+    const tokens = createTokenService(all.none, { users: USERS, refreshTokens: new Map() });
+    registry.protect(tokens.guard);
+    const client = clientOf(registry);
+    expect((await client.get('/v2/')).status).toBe(200);
+    const blob = put(registry, 'near/app');
+    expectWhole(await client.get(blobPath('near/app', blob)), blob);
+  });
+
   test('whose tokens live shorter than a pull takes', async () => {
     const registry = all.alice;
     const tokens = createTokenService(registry, { users: USERS, lifetime: 1, ends: true });

@@ -59,9 +59,11 @@ export function createPing(
     }
     const login = await credentials.loginForRealm(registry, bearer.realm, undefined);
     if (login === undefined) return false;
-    // a refresh token is shown by POST, which a client without credentials does not send
-    const port = Number(bearer.realm.port || (bearer.realm.protocol === 'http:' ? 80 : 443));
-    return login.kind === 'refresh-token' || !intercepts(bearer.realm.hostname, port);
+    const { realm } = bearer;
+    const port = Number(realm.port || (realm.protocol === 'http:' ? 80 : 443));
+    if (!intercepts(realm.hostname, port)) return true;
+    // when the client asks there, it is helped with a password that is held for that host, and with nothing else
+    return (await credentials.loginFor(realm.host, undefined))?.kind !== 'password';
   }
 
   async function fresh(exchange: Exchange): Promise<StoredReply> {
