@@ -30,6 +30,8 @@ export function fixedSource(
 
 /** Milliseconds for which a login that was refused is not fetched again. */
 const REFUSED_HOLD_MS = 10_000;
+/** The same after it could not be had: a helper is a process, and a cloud may take long to fail. */
+const FAILED_HOLD_MS = 5_000;
 const MAX_HOSTS = 1_000;
 
 export interface FetchedSourceParts {
@@ -45,9 +47,19 @@ export function fetchedSource({ host, fetch, onFailure, now }: FetchedSourcePart
   const logins = new LRUCache<string, Renewed<Login | undefined>>({ max: MAX_HOSTS });
 
   function loginOf(asked: string): Renewed<Login | undefined> {
+    let failure: { readonly thrown: unknown; readonly until: number } | undefined;
+    const fetchOrFail = async (): Promise<Lease<FetchedLogin>> => {
+      if (failure !== undefined && now() < failure.until) throw failure.thrown;
+      try {
+        return await fetch(asked);
+      } catch (thrown) {
+        failure = { thrown, until: now() + FAILED_HOLD_MS };
+        throw thrown;
+      }
+    };
     const renewed = createRenewed<Login | undefined>(
       async () => {
-        const { value, lifetime } = await fetch(asked);
+        const { value, lifetime } = await fetchOrFail();
         const fetchedAt = now();
         const login = value && {
           ...value,

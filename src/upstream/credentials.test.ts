@@ -122,4 +122,22 @@ describe('a login that is fetched', () => {
     // each host has its own
     expect((await held.login('b.example'))?.username).toBe('u3');
   });
+
+  test('that cannot be had is not asked for at each turn', async () => {
+    let time = 0;
+    let fetched = 0;
+    const held = fetchedSource({
+      host: 'a.example',
+      fetch: () => {
+        fetched += 1;
+        return Promise.reject(new Error(`failure ${fetched}`));
+      },
+      onFailure: () => undefined,
+      now: () => time,
+    });
+    await expect(held.login('a.example')).rejects.toThrow('failure 1');
+    await expect(held.login('a.example')).rejects.toThrow('failure 1');
+    time = 5_000;
+    await expect(held.login('a.example')).rejects.toThrow('failure 2');
+  });
 });
