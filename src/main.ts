@@ -4,7 +4,8 @@ import { pino } from 'pino';
 import { loadAuthority } from './ca/authority.ts';
 import { createLeafContexts } from './ca/contexts.ts';
 import { runCli } from './cli/run-cli.ts';
-import type { Config } from './config/config.ts';
+import { loadConfig, type Config } from './config/config.ts';
+import { credentialFiles } from './config/credential-files.ts';
 import { createRegistryMatcher } from './config/registry-pattern.ts';
 import { createDoor } from './doors/connect/door.ts';
 import { createDrain } from './doors/drain.ts';
@@ -16,6 +17,7 @@ import { createLineWriter } from './observe/line-writer.ts';
 import { createLog } from './observe/log.ts';
 import { startSummary } from './observe/start-summary.ts';
 import { createPulls } from './pulls/pulls.ts';
+import { asBreakwaterError } from './registry/errors.ts';
 import { createDiskStore } from './store/disk/disk-store.ts';
 import { openLayout } from './store/disk/layout.ts';
 import { createFills } from './store/fills.ts';
@@ -28,6 +30,7 @@ import { createReplyTable } from './store/index/reply-table.ts';
 import { createTagTable } from './store/index/tag-table.ts';
 import type { OnFault } from './store/index/writer.ts';
 import { createS3Fifo } from './store/s3-fifo.ts';
+import { readCredentialSources } from './upstream/credential-sources.ts';
 import { createCredentials } from './upstream/credentials.ts';
 import { createIssuedTokens } from './upstream/issued-tokens.ts';
 import { createCircuit, withCircuit } from './upstream/circuit.ts';
@@ -37,6 +40,7 @@ import { createTokenBroker } from './upstream/token-broker.ts';
 import { createTransport } from './upstream/transport.ts';
 import { trustContext } from './upstream/trust.ts';
 import { createUpstream } from './upstream/upstream.ts';
+import { watchFiles } from './upstream/watched-files.ts';
 
 const version = readVersion();
 
@@ -96,7 +100,22 @@ async function serve(config: Config): Promise<number> {
     readTimeout: config.proxyReadTimeout,
   });
   const transport = withCircuit(direct, createCircuit(log, now));
-  const credentials = await createCredentials(config.credentials);
+  const matcher = createRegistryMatcher(config.registries);
+  const sourceParts = { transport, matcher, env: process.env, log, now };
+  const credentials = createCredentials(matcher, now);
+  // first, so that no change is missed while they are read
+  const watched = await watchFiles(
+    credentialFiles(process.env, config),
+    async () => {
+      credentials.replace(await readCredentialSources(loadConfig(process.env).config, sourceParts));
+      log.info('credentials were read again');
+    },
+    (thrown) => {
+      const { message: reason } = asBreakwaterError(thrown);
+      log.error({ reason }, 'credentials could not be read again: those from before stay');
+    },
+  );
+  credentials.replace(await readCredentialSources(config, sourceParts));
   const issued = createIssuedTokens();
   const limits = createRateLimits(config.rateLimitReserve, log, now);
   const upstream = createConsiderate(
@@ -105,7 +124,6 @@ async function serve(config: Config): Promise<number> {
     config.offline,
   );
 
-  const matcher = createRegistryMatcher(config.registries);
   const pulls = createPulls({
     config,
     store,
@@ -141,6 +159,7 @@ async function serve(config: Config): Promise<number> {
   log.info({ signal }, 'draining');
   const whole = await drain.end(config.shutdownTimeout);
   if (!whole) log.warn('connections were cut, as they did not end in time');
+  await watched.close();
   await transport.close();
   stopSweep();
   await fills.idle();

@@ -154,7 +154,18 @@ describe('names in upper case', () => {
   ];
   const errors = Object.entries(ERRORS).flatMap(([code, { oci }]) => [code, oci]);
   const ofClients = ['HTTP_PROXY', 'HTTPS_PROXY', 'NO_PROXY', 'SSL_CERT_FILE', 'CURL_CA_BUNDLE'];
-  const known = new Set([...settings, ...errors, ...ofClients, 'NODE_EXTRA_CA_CERTS']);
+  const ofClouds = [
+    'AWS_ACCESS_KEY_ID',
+    'AWS_SECRET_ACCESS_KEY',
+    'AWS_ROLE_ARN',
+    'AWS_WEB_IDENTITY_TOKEN_FILE',
+    'GOOGLE_APPLICATION_CREDENTIALS',
+    'AZURE_CLIENT_ID',
+    'AZURE_TENANT_ID',
+    'AZURE_FEDERATED_TOKEN_FILE',
+    'AZURE_CLIENT_SECRET',
+  ];
+  const known = new Set([...settings, ...errors, ...ofClients, ...ofClouds, 'NODE_EXTRA_CA_CERTS']);
 
   test.each(PAGES.filter(({ path }) => !GENERATED.has(path)))('are known: $path', ({ text }) => {
     const inText = match(text, /`([A-Z]+(?:_[A-Z]+)+)(?:=[^`]*)?`/g);

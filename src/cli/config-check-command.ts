@@ -1,4 +1,5 @@
 import { loadConfig } from '../config/config.ts';
+import { readDockerConfigs } from '../config/docker-config-files.ts';
 import { EXIT, type Command } from './command.ts';
 
 /** `breakwater config check`. */
@@ -8,7 +9,9 @@ export const CONFIG_CHECK: Command = {
   flags: [],
   examples: [{ line: 'breakwater config check', help: 'Exit code 0 where all is well, 2 where it is not' }],
   async run({ env, stdout }) {
-    const sources = Object.values(loadConfig(env).sources);
+    const loaded = loadConfig(env);
+    await readDockerConfigs(loaded.config.dockerConfigs);
+    const sources = Object.values(loaded.sources);
     const set = sources.filter(({ from }) => from !== 'default').length;
     stdout.write(`The settings can be used: ${set} set, ${sources.length - set} at their defaults.\n`);
     return EXIT.ok;

@@ -68,6 +68,22 @@ describe('values', () => {
     expect(JSON.stringify([list, text])).not.toMatch(/p:q|007/);
   });
 
+  test('credentials may be for some repositories; Docker configurations and clouds are lists or one text', () => {
+    const { config } = load(
+      [
+        'registries:',
+        '  credentials:',
+        '    - { host: quay.io, repository: team/*, username: a, password: p }',
+        '    - { host: quay.io, username: b, password: p }',
+        '  docker_config: ["/run/my secret", /b.json]',
+        '  cloud: google=gcr.io azure=x.azurecr.io',
+      ].join('\n'),
+    );
+    expect(config.credentials.map(({ repository }) => repository?.source)).toEqual(['team/*', undefined]);
+    expect(config.dockerConfigs).toEqual(['/run/my secret', '/b.json']);
+    expect(config.cloudRegistries.map(({ provider }) => provider)).toEqual(['google', 'azure']);
+  });
+
   test.each([
     '',
     '# nothing\n',

@@ -4,7 +4,8 @@ import { parseCredentialsList } from './credentials-list.ts';
 
 function parsed(text: string, between = ' ', within = ':'): readonly string[] {
   return parseCredentialsList(text, between, within).map(
-    ({ host, username, password }) => `${host}|${username}|${password.reveal()}`,
+    ({ host, repository, username, password }) =>
+      `${host}${repository === undefined ? '' : `/${repository.source}`}|${username}|${password.reveal()}`,
   );
 }
 
@@ -56,7 +57,17 @@ describe('parseCredentialsList', () => {
     expect(parsed('reg.local:5000|u|p', ' ', '|')).toEqual(['reg.local:5000|u|p']);
   });
 
+  test('a pattern of repositories behind the host', () => {
+    expect(parsed('a.io/team/*:u:p a.io:v:q reg.local:5000/x:u:p:q')).toEqual([
+      'a.io/team/*|u|p',
+      'a.io|v|q',
+      'reg.local:5000/x|u|p:q',
+    ]);
+  });
+
   test.each([
+    ['a.io/x:u:secret a.io/x:v:secret', 'entry 2 repeats a.io/x'],
+    ['a.io/:u:secret', 'the pattern is blank'],
     ['a.io:secret', 'entry 1'],
     ['b.io:u:p a.io:u:', 'entry 2'],
     ['https://a.io:u:secret', 'entry 1'],

@@ -1,3 +1,5 @@
+import * as v from 'valibot';
+import { parseGlob, type GlobMatcher } from './glob.ts';
 import { parseHostPort } from './host-port.ts';
 import { unquote } from './quotes.ts';
 import { Secret } from './secret.ts';
@@ -8,6 +10,8 @@ import { parsed, readList, StructureError, type StructureFault } from './structu
 export interface RegistryCredentials {
   /** `host`, or `host:port` where one was written. */
   readonly host: string;
+  /** The repositories they are for; undefined for all that no other entry of the host is for. */
+  readonly repository?: GlobMatcher | undefined;
   readonly username: string;
   readonly password: Secret;
 }
@@ -18,11 +22,12 @@ const DUMMIES: ReadonlySet<string> = new Set([
   'another.registry:user:password',
 ]);
 
+const ONE_EACH = 'Keep one entry for each host and pattern.';
 const BARE_HOST =
   'Write the bare host of the registry or of its token service, e.g. auth.docker.io, without https://.';
 
 /**
- * Parses a list of `host:user:password`; `between` divides the entries and `within` the parts of one.
+ * Parses a list of `host:user:password` or `host/repository:user:password`; `between` divides the entries and `within` the parts of one.
  * The password may hold `within`. One pair of quotes is taken off the whole, each entry and each delimiter.
  * Throws `SETTING_INVALID`; its message names an entry by its position, never by what it holds.
  */
@@ -40,27 +45,41 @@ export function parseCredentialsList(
   for (const { entry, place } of list) {
     if (DUMMIES.has(entry)) continue;
     const credentials = parseEntry(entry, unquote(within), place);
-    if (found.has(credentials.host)) {
-      throw settingError(`${place} repeats the host ${credentials.host}`, 'Keep one entry for each host.');
-    }
-    found.set(credentials.host, credentials);
+    const subject = subjectOf(credentials);
+    if (found.has(subject)) throw settingError(`${place} repeats ${subject}`, ONE_EACH);
+    found.set(subject, credentials);
   }
   return [...found.values()];
 }
 
-/** Reads a list of mappings with the keys `host`, `username` and `password`. */
+/** Reads a list of mappings with the keys `host`, `username` and `password`, and perhaps `repository`. */
 export function readCredentials(value: unknown): readonly RegistryCredentials[] {
   const list = readList(value, {
     noun: 'entry',
-    entries: { host: parsed(parseHost), username: parsed(parseFilled), password: parsed(parseFilled) },
+    entries: {
+      host: parsed(parseHost),
+      repository: v.optional(parsed(parseGlob)),
+      username: parsed(parseFilled),
+      password: parsed(parseFilled),
+    },
   });
-  const faults = list.flatMap(({ host }, index): readonly StructureFault[] => {
-    if (list.findIndex((other) => other.host === host) === index) return [];
-    const reason = `entry ${index + 1} repeats the host ${host}`;
-    return [{ at: [index, 'host'], reason, mend: 'Keep one entry for each host.' }];
+  const subjects = list.map(subjectOf);
+  const faults = subjects.flatMap((subject, index): readonly StructureFault[] => {
+    if (subjects.indexOf(subject) === index) return [];
+    return [{ at: [index, 'host'], reason: `entry ${index + 1} repeats ${subject}`, mend: ONE_EACH }];
   });
   if (faults.length > 0) throw new StructureError(faults);
-  return list.map(({ host, username, password }) => ({ host, username, password: new Secret(password) }));
+  return list.map(({ host, repository, username, password }) => ({
+    host,
+    repository,
+    username,
+    password: new Secret(password),
+  }));
+}
+
+/** What an entry is for, as people write it. */
+function subjectOf({ host, repository }: Pick<RegistryCredentials, 'host' | 'repository'>): string {
+  return repository === undefined ? `the host ${host}` : `${host}/${repository.source}`;
 }
 
 function splitList(text: string, divider: string): readonly string[] {
@@ -82,8 +101,8 @@ function splitBy(text: string, divider: string): readonly string[] {
 function parseEntry(entry: string, within: string, place: string): RegistryCredentials {
   const parts = entry.split(within);
   // `host:5000:user:password`: a colon that divides the parts also divides host and port.
-  const withPort = within === ':' && parts.length >= 4 && /^\d{1,5}$/.test(parts[1] ?? '');
-  const host = withPort ? parts.slice(0, 2).join(':') : (parts[0] ?? '');
+  const withPort = within === ':' && parts.length >= 4 && /^\d{1,5}(\/|$)/.test(parts[1] ?? '');
+  const subject = withPort ? parts.slice(0, 2).join(':') : (parts[0] ?? '');
   const [username, ...rest] = parts.slice(withPort ? 2 : 1);
   const password = rest.join(within);
   if (username === undefined || password === '') {
@@ -92,10 +111,13 @@ function parseEntry(entry: string, within: string, place: string): RegistryCrede
       `Write host${within}user${within}password; AUTH_REGISTRY_DELIMITER sets what divides the parts.`,
     );
   }
+  const slash = subject.indexOf('/');
+  const host = slash < 0 ? subject : subject.slice(0, slash);
   if (/^https?:\/\//i.test(entry) || parseHostPort(host) === undefined) {
     throw settingError(`the first part of ${place} is not a host name`, BARE_HOST);
   }
-  return { host: host.toLowerCase(), username, password: new Secret(password) };
+  const repository = slash < 0 ? undefined : parseGlob(subject.slice(slash + 1));
+  return { host: host.toLowerCase(), repository, username, password: new Secret(password) };
 }
 
 function parseHost(text: string): string {

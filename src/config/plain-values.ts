@@ -1,5 +1,6 @@
 import { Secret } from './secret.ts';
 import { settingError } from './setting.ts';
+import { readWords } from './structure.ts';
 
 /** Parses `true` or `false` in any case. */
 export function parseBoolean(text: string): boolean {
@@ -31,6 +32,16 @@ export function parsePath(text: string): string {
   const path = text.trim();
   if (path === '') throw settingError('it is blank', 'Write a path, or leave the variable unset.');
   return path;
+}
+
+/** Parses a list of paths, divided by white space. */
+export function parsePaths(text: string): readonly string[] {
+  return text.split(/\s+/).filter((path) => path !== '');
+}
+
+/** Reads a list of paths, one an entry; they may hold spaces. */
+export function readPaths(value: unknown): readonly string[] {
+  return readWords(value, 'path', parsePath);
 }
 
 /** Text as it stands, white space included. */

@@ -1,4 +1,5 @@
 import * as v from 'valibot';
+import { DOCKER_HUB, DOCKER_HUB_NAMES } from '../registry/docker-hub.ts';
 import { parseGlob, type GlobMatcher } from './glob.ts';
 import { parseTime } from './nginx-time.ts';
 import { settingError } from './setting.ts';
@@ -21,10 +22,6 @@ export interface TagRule {
   /** Whether a tag in use is checked before its time is over. */
   readonly refresh?: boolean | undefined;
 }
-
-/** The one registry that has other names; its proper name is the one that clients connect to. */
-const DOCKER_HUB = 'registry-1.docker.io';
-const DOCKER_HUB_NAMES = [DOCKER_HUB, 'docker.io', 'index.docker.io'] as const;
 
 const SHAPE = {
   noun: 'rule',

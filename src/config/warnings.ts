@@ -58,11 +58,15 @@ function tierOf(config: Config, tag: string): TierTime | undefined {
     : 'manifestCacheDefaultTime';
 }
 
-function heldCredentials({ credentials }: Config): readonly string[] {
-  if (credentials.length === 0) return [];
-  const hosts = listText(credentials.map(({ host }) => host));
+function heldCredentials({ credentials, dockerConfigs, cloudRegistries }: Config): readonly string[] {
+  const hosts = new Set([...credentials, ...cloudRegistries].map(({ host }) => host));
+  const held = [
+    ...(hosts.size === 0 ? [] : [`for ${listText([...hosts])}`]),
+    ...(dockerConfigs.length === 0 ? [] : [`in ${listText(dockerConfigs)}`]),
+  ];
+  if (held.length === 0) return [];
   return [
-    `what the credentials for ${hosts} open is served to every client that reaches this proxy, without a login`,
+    `what the credentials ${held.join(' and ')} open is served to every client that reaches this proxy, without a login`,
   ];
 }
 

@@ -30,10 +30,7 @@ export function startSummary({ version, address, config, ca, cached }: StartFact
       'registries',
       ['registry-1.docker.io', 'auth.docker.io', ...config.registries.map(describePattern)].join(' '),
     ],
-    [
-      'credentials',
-      config.credentials.map(({ host, username }) => `${host} (${username}:[redacted])`).join(', ') || 'none',
-    ],
+    ['credentials', describeCredentials(config)],
     [
       'cache',
       `${config.cacheDir}: ${cached.objects} objects, ${formatBytes(cached.bytes)} of ${formatBytes(config.cacheMaxSize)}`,
@@ -49,6 +46,15 @@ export function startSummary({ version, address, config, ca, cached }: StartFact
     ...warnings,
     '',
   ].join('\n');
+}
+
+function describeCredentials({ credentials, dockerConfigs, cloudRegistries }: Config): string {
+  const listed = credentials.map(({ host, repository, username }) => {
+    const subject = repository === undefined ? host : `${host}/${repository.source}`;
+    return `${subject} (${username}:[redacted])`;
+  });
+  const cloud = cloudRegistries.map(({ provider, host }) => `${host} (${provider})`);
+  return [...listed, ...cloud, ...dockerConfigs].join(', ') || 'none';
 }
 
 function describePattern({ match, host, port, scheme }: Config['registries'][number]): string {

@@ -50,20 +50,25 @@ export function createPing(
   }
 
   /** True where only the proxy can answer this challenge. */
-  function isOurs({ registry }: Exchange, { headers }: StoredReply): boolean {
+  async function isOurs({ registry }: Exchange, { headers }: StoredReply): Promise<boolean> {
     const challenges = parseChallenges(headers['www-authenticate']);
     const bearer = bearerChallenge(challenges);
     if (bearer === undefined) {
-      return hasBasicChallenge(challenges) && credentials.basicFor(registry.name) !== undefined;
+      if (!hasBasicChallenge(challenges)) return false;
+      return (await credentials.loginFor(registry.name, undefined))?.kind === 'password';
     }
-    const port = Number(bearer.realm.port || 443);
-    const held = credentials.basicForRealm(registry, bearer.realm) !== undefined;
-    return held && !intercepts(bearer.realm.hostname, port);
+    const login = await credentials.loginForRealm(registry, bearer.realm, undefined);
+    if (login === undefined) return false;
+    const { realm } = bearer;
+    const port = Number(realm.port || (realm.protocol === 'http:' ? 80 : 443));
+    if (!intercepts(realm.hostname, port)) return true;
+    // when the client asks there, it is helped with a password that is held for that host, and with nothing else
+    return (await credentials.loginFor(realm.host, undefined))?.kind !== 'password';
   }
 
   async function fresh(exchange: Exchange): Promise<StoredReply> {
     const reply = await ask({ ...exchange, identity: NOBODY });
-    const settled = reply.status === 401 && isOurs(exchange, reply) ? await ask(exchange) : reply;
+    const settled = reply.status === 401 && (await isOurs(exchange, reply)) ? await ask(exchange) : reply;
     if (SETTLED.has(settled.status)) replies.put(keyOf(exchange), settled);
     return settled;
   }
@@ -94,7 +99,9 @@ export function createPing(
     outcome.cacheStatus = 'BYPASS';
     if (identity.kind !== 'proxy') return askOrRecall(exchange, ask(exchange), undefined);
     const last = replies.find(keyOf(exchange));
-    if (last !== undefined && now() - last.storedAt < PING_FRESH_MS) {
+    // what it says follows from the credentials, too
+    const since = Math.max(credentials.changedAt, now() - PING_FRESH_MS);
+    if (last !== undefined && last.storedAt > since) {
       outcome.cacheStatus = 'HIT';
       return last;
     }

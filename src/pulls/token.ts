@@ -1,10 +1,12 @@
 import { LRUCache } from 'lru-cache';
 import { asBreakwaterError, type BreakwaterError } from '../registry/errors.ts';
 import { pickHeaders } from '../registry/headers.ts';
+import { parseScopes } from '../registry/scope.ts';
 import type { Credentials } from '../upstream/credentials.ts';
 import { createFlights } from '../upstream/flights.ts';
 import { asSent, identityOf } from '../upstream/identity.ts';
 import type { IssuedTokens, TokenOwner } from '../upstream/issued-tokens.ts';
+import { basicOf } from '../upstream/login.ts';
 import { isOutage, isOutageStatus } from '../upstream/outage.ts';
 import { toRefusal } from '../upstream/refusal.ts';
 import { parseTokenAnswer, readSmallBody } from '../upstream/token-answer.ts';
@@ -29,6 +31,8 @@ interface TokenReply {
 
 const RELAYED = ['content-type', 'www-authenticate', 'retry-after', 'date'];
 const MAX_REPLIES = 10_000;
+/** Stands for credentials that take too long; none looks like it. */
+const LATE = 'late';
 /** A token is given to further clients for this share of its life, so that each has time to use it. */
 export const SHARED_LIFE = 0.5;
 
@@ -81,7 +85,7 @@ export function createPassToken(
 
   /** For clients that bring nothing of their own. */
   async function askOnce(exchange: Exchange, owner: TokenOwner): Promise<TokenReply> {
-    const key = `${exchange.registry.name} ${exchange.request.url ?? ''}`;
+    const key = `${credentials.generation} ${exchange.registry.name} ${exchange.request.url ?? ''}`;
     const known = replies.get(key);
     if (known !== undefined) {
       exchange.outcome.cacheStatus = 'HIT';
@@ -95,37 +99,60 @@ export function createPassToken(
     });
   }
 
-  return async (exchange) => {
-    const { request, registry, identity, outcome } = exchange;
-    const anonymous = identity.kind === 'proxy' && request.method === 'GET';
-    const basic = anonymous ? credentials.basicFor(registry.name) : undefined;
-    const asking: Exchange = {
-      ...exchange,
-      identity: basic === undefined ? asSent(identity) : identityOf(basic),
-    };
-    if (!isTokenRequest(exchange)) return passThrough(asking);
-    outcome.cacheStatus = 'BYPASS';
-    let reply: TokenReply;
-    if (anonymous) {
-      reply = await askOnce(asking, {
-        visibility: basic === undefined ? 'public' : 'shared',
-        key: undefined,
-      });
-    } else if (request.method === 'GET') {
-      reply = await ask(asking, {
-        visibility: 'own',
-        key: identity.kind === 'client' ? identity.key : undefined,
-      });
-    } else {
-      const form = await readTokenForm(request);
-      reply = await ask(asking, { visibility: 'own', key: form.ownerKey }, form.body);
+  /** The credentials for this host, or for the repository that a token is asked for. */
+  async function basicOfProxy({ registry, request }: Exchange): Promise<string | undefined> {
+    const query = URL.parse(request.url ?? '', 'http://any')?.searchParams.getAll('scope') ?? [];
+    const scope = parseScopes(query.join(' ')).find(({ type }) => type === 'repository');
+    const login = await credentials.loginFor(registry.name, scope?.name);
+    return login?.kind === 'password' ? basicOf(login) : undefined;
+  }
+
+  /** With what the proxy holds; a token of its own stands in where that cannot be had, or not in time. */
+  async function askInProxysName(exchange: Exchange): Promise<TokenReply> {
+    const held: TokenOwner = { visibility: 'shared', key: undefined };
+    let basic: string | undefined;
+    try {
+      basic = await withPatience<string | undefined>(basicOfProxy(exchange), LATE);
+    } catch (thrown) {
+      const error = asBreakwaterError(thrown);
+      if (!isOutage(error)) throw error;
+      return localReply(issued, held, error);
     }
+    if (basic === LATE) return localReply(issued, held, undefined);
+    const owner: TokenOwner = basic === undefined ? { ...held, visibility: 'public' } : held;
+    return askOnce(inNameOf(exchange, basic), owner);
+  }
+
+  async function answer(exchange: Exchange): Promise<TokenReply> {
+    const { request, identity } = exchange;
+    if (request.method !== 'GET') {
+      const form = await readTokenForm(request);
+      const asking = { ...exchange, identity: asSent(identity) };
+      return ask(asking, { visibility: 'own', key: form.ownerKey }, form.body);
+    }
+    if (identity.kind !== 'client') return askInProxysName(exchange);
+    return ask(exchange, { visibility: 'own', key: identity.key });
+  }
+
+  return async (exchange) => {
+    const { request, identity, outcome } = exchange;
+    if (!isTokenRequest(exchange)) {
+      const isAnonymous = identity.kind === 'proxy' && request.method === 'GET';
+      return passThrough(inNameOf(exchange, isAnonymous ? await basicOfProxy(exchange) : undefined));
+    }
+    outcome.cacheStatus = 'BYPASS';
+    const reply = await answer(exchange);
     if (reply.local !== undefined) {
       outcome.cacheStatus = 'STALE';
       outcome.error = reply.local.error;
     }
     sendWhole(exchange, reply.status, reply.headers, reply.body);
   };
+}
+
+/** The request with these credentials, or as it came. */
+function inNameOf(exchange: Exchange, basic: string | undefined): Exchange {
+  return { ...exchange, identity: basic === undefined ? asSent(exchange.identity) : identityOf(basic) };
 }
 
 /** distribution-spec's token services are asked for a service or scope; OAuth2 ones by a form. */

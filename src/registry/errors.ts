@@ -153,6 +153,13 @@ export const ERRORS = {
     true,
     "The registry's token service gave no usable token.",
   ),
+  CREDENTIALS_UNAVAILABLE: kind(
+    503,
+    'UNAVAILABLE',
+    'upstream',
+    true,
+    'The credentials that the proxy holds for a registry could not be had: a credential helper or a cloud did not give them.',
+  ),
   DIGEST_MISMATCH: kind(
     502,
     'DIGEST_INVALID',

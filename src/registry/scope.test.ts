@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { parseRepositoryName } from './name.ts';
-import { formatScope, normalizeScope, parseScopes, pullScope } from './scope.ts';
+import { formatScope, normalizeScope, parseScopes, repositoryScope } from './scope.ts';
 
 const scope = fc.record({
   type: fc.constantFrom('repository', 'registry', 'repository(plugin)'),
@@ -31,8 +31,14 @@ describe('scopes', () => {
     },
   );
 
-  test('to pull name the repository', () => {
-    expect(pullScope(parseRepositoryName('a/b'))).toBe('repository:a/b:pull');
+  test.each([
+    ['GET', 'pull'],
+    ['HEAD', 'pull'],
+    ['POST', 'pull,push'],
+    ['PUT', 'pull,push'],
+    ['DELETE', 'delete'],
+  ])('for a %s name the repository and %s', (method, actions) => {
+    expect(repositoryScope(parseRepositoryName('a/b'), method)).toBe(`repository:a/b:${actions}`);
   });
 });
 

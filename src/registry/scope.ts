@@ -8,9 +8,14 @@ export interface Scope {
   readonly actions: readonly string[];
 }
 
-/** The scope of a token that may pull from a repository. */
-export function pullScope(repository: RepositoryName): string {
-  return formatScope({ type: 'repository', name: repository, actions: ['pull'] });
+/**
+ * The scope of a token that is good for a method on a repository, as registries ask for it (distribution's
+ * `appendAccessRecords`): reading pulls, deleting deletes, all else pulls and pushes.
+ */
+export function repositoryScope(repository: RepositoryName, method: string): string {
+  const reads = method === 'GET' || method === 'HEAD';
+  const actions = reads ? ['pull'] : method === 'DELETE' ? ['delete'] : ['pull', 'push'];
+  return formatScope({ type: 'repository', name: repository, actions });
 }
 
 /** Parses scopes separated by spaces; what has no type, name and actions is left out. */

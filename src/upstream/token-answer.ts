@@ -5,28 +5,45 @@ import { BreakwaterError } from '../registry/errors.ts';
 const MAX_BODY = 1024 * 1024;
 /** Seconds a token lives where its answer does not say (distribution's token specification). */
 const DEFAULT_LIFETIME = 60;
+/** Seconds that are believed at most: no token is worth being kept for longer. */
+const MAX_LIFETIME = 24 * 3_600;
 
 /** A token and its lifetime in milliseconds. */
 export interface TokenAnswer {
   readonly token: string;
   readonly lifetime: number;
+  /** What to show the next time in place of what was shown, where the service says so. */
+  readonly refreshToken: string | undefined;
 }
 
 /** Reads a token service's answer: `token` or `access_token`, `expires_in` in seconds; undefined if it is none. */
 export function parseTokenAnswer(body: Buffer): TokenAnswer | undefined {
-  let answer: unknown;
+  const fields = fieldsOf(body);
+  const token = textOf(fields.get('token')) ?? textOf(fields.get('access_token'));
+  if (token === undefined) return undefined;
+  const seconds = Number(fields.get('expires_in'));
+  const lifetime = seconds > 0 ? Math.min(seconds, MAX_LIFETIME) : DEFAULT_LIFETIME;
+  return { token, lifetime: lifetime * 1000, refreshToken: parseRefreshToken(body) };
+}
+
+/** The refresh token of an answer, with an access token or alone. */
+export function parseRefreshToken(body: Buffer): string | undefined {
+  return textOf(fieldsOf(body).get('refresh_token'));
+}
+
+/** None where the body is no JSON object. */
+function fieldsOf(body: Buffer): ReadonlyMap<string, unknown> {
   try {
-    answer = JSON.parse(body.toString('utf8'));
+    const answer: unknown = JSON.parse(body.toString('utf8'));
+    return new Map(typeof answer === 'object' && answer !== null ? Object.entries(answer) : []);
   } catch {
-    return undefined;
+    return new Map();
   }
-  if (typeof answer !== 'object' || answer === null) return undefined;
-  const fields = new Map<string, unknown>(Object.entries(answer));
-  const token = [fields.get('token'), fields.get('access_token')].find((value) => typeof value === 'string');
-  if (typeof token !== 'string' || token === '') return undefined;
-  const seconds = fields.get('expires_in');
-  const lifetime = typeof seconds === 'number' && seconds > 0 ? seconds : DEFAULT_LIFETIME;
-  return { token, lifetime: lifetime * 1000 };
+}
+
+/** A token becomes a header: what cannot stand in one is none. */
+function textOf(value: unknown): string | undefined {
+  return typeof value === 'string' && /^[\x21-\x7e]+$/.test(value) ? value : undefined;
 }
 
 /** Reads a body that must be small; throws `UPSTREAM_PROTOCOL` and destroys it past 1 MiB. */

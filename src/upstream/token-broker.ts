@@ -1,97 +1,163 @@
 import { LRUCache } from 'lru-cache';
 import { bearerChallenge, hasBasicChallenge, type Challenge } from '../registry/challenge.ts';
 import { BreakwaterError } from '../registry/errors.ts';
+import type { RepositoryName } from '../registry/name.ts';
 import type { RegistryHost } from '../registry/registry-host.ts';
+import { normalizeScope } from '../registry/scope.ts';
 import type { Visibility } from '../registry/visibility.ts';
 import type { Credentials } from './credentials.ts';
-import { createFlights } from './flights.ts';
-import { parseTokenAnswer, readSmallBody } from './token-answer.ts';
+import { basicOf, type Login } from './login.ts';
+import { createRenewed, type Lease, type Renewed } from './renewed.ts';
+import { createTokenRequest, type TokenQuestion } from './token-request.ts';
 import type { Transport } from './transport.ts';
 
 /** What the proxy sends in its own name, and who may see what that opens. */
 export interface Grant {
   readonly authorization: string;
   readonly visibility: Visibility;
+  /** To be called where upstream does not accept it, so that it is not sent again. */
+  readonly drop: () => void;
+}
+
+/** What a grant is for. */
+export interface GrantPurpose {
+  readonly registry: RegistryHost;
+  readonly repository: RepositoryName | undefined;
+  /** What is to be done there; asked for where a challenge names no scope of its own. */
+  readonly scope: string;
 }
 
 /** Answers registries' challenges in the proxy's name and keeps the tokens it is given. */
 export interface TokenBroker {
-  /** The grant to send ahead of any challenge, where an earlier one left it. */
-  held(registry: RegistryHost, scope: string): Grant | undefined;
+  /**
+   * The grant to send ahead of any challenge, where an earlier one taught what is asked for; a token that ended
+   * is renewed first.
+   * @throws what says that the token service could not answer.
+   */
+  held(purpose: GrantPurpose): Promise<Grant | undefined>;
   /**
    * Answers a challenge; undefined where the proxy has no answer to it.
-   * Concurrent calls for one registry and scope are one request to the token service.
+   * Concurrent calls for one purpose and challenge are one request to the token service.
    * @throws `UPSTREAM_*` where the token service cannot be reached or gives no token.
    */
-  answer(registry: RegistryHost, challenges: readonly Challenge[], scope: string): Promise<Grant | undefined>;
-  /** Drops a grant that upstream no longer accepts. */
-  forget(registry: RegistryHost, scope: string, grant: Grant): void;
+  answer(purpose: GrantPurpose, challenges: readonly Challenge[]): Promise<Grant | undefined>;
 }
 
-const MAX_GRANTS = 10_000;
-/** A token is renewed when this share of its life is left, so that none expires on the way. */
-const RENEW_SHARE = 0.1;
+const MAX_TOKENS = 10_000;
+const MAX_BASIC = 1_000;
 
-export function createTokenBroker(transport: Transport, credentials: Credentials): TokenBroker {
-  const grants = new LRUCache<string, Grant>({ max: MAX_GRANTS });
-  const basicOnly = new Map<string, Grant>();
-  const flights = createFlights<Grant>();
+/** One token, and what was asked to get it. */
+interface Entry {
+  readonly question: string;
+  readonly token: Renewed<Grant>;
+}
 
-  async function fetchToken(realm: URL, basic: string | undefined, key: string): Promise<Grant> {
-    const headers = { accept: 'application/json', ...(basic === undefined ? {} : { authorization: basic }) };
-    const answer = await transport.send({ url: realm, method: 'GET', headers });
-    const body = await readSmallBody(answer.body, realm.host);
-    const token = answer.status === 200 ? parseTokenAnswer(body) : undefined;
-    if (token === undefined) {
-      const held = basic === undefined ? 'without credentials' : 'with the configured credentials';
-      throw new BreakwaterError(
-        'UPSTREAM_TOKEN',
-        `${realm.host} gave no token (status ${answer.status}) ${held}`,
-      );
-    }
-    const grant: Grant = {
-      authorization: `Bearer ${token.token}`,
-      visibility: basic === undefined ? 'public' : 'shared',
+export function createTokenBroker(
+  transport: Transport,
+  credentials: Credentials,
+  now: () => number = () => performance.now(),
+): TokenBroker {
+  const request = createTokenRequest(transport);
+  const entries = new LRUCache<string, Entry>({ max: MAX_TOKENS });
+  /** Registries that asked for Basic. */
+  const basic = new LRUCache<string, true>({ max: MAX_BASIC });
+
+  // registry and repository decide whose identity it is until the credentials change
+  const registryKey = ({ registry }: GrantPurpose): string => `${credentials.generation} ${registry.name}`;
+  const tokenKey = (purpose: GrantPurpose): string => `${registryKey(purpose)} ${purpose.scope}`;
+
+  function createEntry(purpose: GrantPurpose, question: TokenQuestion): Entry {
+    const { registry, repository } = purpose;
+    const fetch = async (): Promise<Lease<Grant>> => {
+      const login = await credentials.loginForRealm(registry, question.realm, repository);
+      const { token: text, lifetime } = await request(question, login);
+      const value: Grant = {
+        authorization: `Bearer ${text}`,
+        visibility: login === undefined ? 'public' : 'shared',
+        drop: () => token.drop(value),
+      };
+      return { value, lifetime };
     };
-    grants.set(key, grant, { ttl: Math.max(1, token.lifetime * (1 - RENEW_SHARE)) });
-    return grant;
+    // what kept a token from being renewed ahead of time is told when it has ended
+    const token = createRenewed(fetch, () => undefined, now);
+    return { question: questionKey(question), token };
+  }
+
+  function basicGrant(purpose: GrantPurpose, login: Login): Grant {
+    const key = registryKey(purpose);
+    basic.set(key, true);
+    return {
+      authorization: basicOf(login),
+      visibility: 'shared',
+      drop() {
+        basic.delete(key);
+        login.refused();
+      },
+    };
+  }
+
+  async function passwordFor({ registry, repository }: GrantPurpose): Promise<Login | undefined> {
+    const login = await credentials.loginFor(registry.name, repository);
+    return login?.kind === 'password' ? login : undefined;
+  }
+
+  async function bearer(purpose: GrantPurpose, question: TokenQuestion): Promise<Grant> {
+    const key = tokenKey(purpose);
+    let entry = entries.get(key);
+    if (entry?.question !== questionKey(question)) {
+      entry = createEntry(purpose, question);
+      entries.set(key, entry);
+    }
+    return tokenOf(key, entry);
+  }
+
+  /** What gave no token is forgotten: the registry may ask for something else by now. */
+  async function tokenOf(key: string, entry: Entry): Promise<Grant> {
+    try {
+      return await entry.token.get();
+    } catch (thrown) {
+      if (isNoToken(thrown) && entries.get(key) === entry) entries.delete(key);
+      throw thrown;
+    }
   }
 
   return {
-    held: (registry, scope) => grants.get(grantKey(registry, scope)) ?? basicOnly.get(registry.name),
-
-    async answer(registry, challenges, scope) {
-      const bearer = bearerChallenge(challenges);
-      if (bearer !== undefined) {
-        const realm = tokenUrl(bearer.realm, bearer.service, bearer.scope ?? scope);
-        const key = grantKey(registry, scope);
-        return flights.share(key, () =>
-          fetchToken(realm, credentials.basicForRealm(registry, bearer.realm), key),
-        );
+    async held(purpose) {
+      const key = tokenKey(purpose);
+      const entry = entries.get(key);
+      if (entry !== undefined) {
+        try {
+          return await tokenOf(key, entry);
+        } catch (thrown) {
+          if (isNoToken(thrown)) return undefined;
+          throw thrown;
+        }
       }
-      const basic = hasBasicChallenge(challenges) ? credentials.basicFor(registry.name) : undefined;
-      if (basic === undefined) return undefined;
-      const grant: Grant = { authorization: basic, visibility: 'shared' };
-      basicOnly.set(registry.name, grant);
-      return grant;
+      if (!basic.has(registryKey(purpose))) return undefined;
+      const login = await passwordFor(purpose);
+      return login && basicGrant(purpose, login);
     },
 
-    forget(registry, scope, grant) {
-      const key = grantKey(registry, scope);
-      if (grants.get(key) === grant) grants.delete(key);
-      if (basicOnly.get(registry.name) === grant) basicOnly.delete(registry.name);
+    async answer(purpose, challenges) {
+      const asked = bearerChallenge(challenges);
+      const password = hasBasicChallenge(challenges) ? await passwordFor(purpose) : undefined;
+      if (asked === undefined) return password && basicGrant(purpose, password);
+      const { realm, service } = asked;
+      const { registry, repository } = purpose;
+      if (password !== undefined) {
+        // where both are offered, a token service that may not see the credentials gives less than Basic
+        const login = await credentials.loginForRealm(registry, realm, repository);
+        if (login === undefined) return basicGrant(purpose, password);
+      }
+      return bearer(purpose, { realm, service, scopes: normalizeScope(asked.scope ?? purpose.scope) });
     },
   };
 }
 
-function grantKey(registry: RegistryHost, scope: string): string {
-  return `${registry.name} ${scope}`;
+function isNoToken(thrown: unknown): boolean {
+  return thrown instanceof BreakwaterError && thrown.code === 'UPSTREAM_TOKEN';
 }
 
-/** distribution-spec token authentication: the realm with `service` and one `scope` parameter a scope. */
-function tokenUrl(realm: URL, service: string | undefined, scopes: string): URL {
-  const url = new URL(realm);
-  if (service !== undefined) url.searchParams.set('service', service);
-  for (const scope of scopes.split(' ')) if (scope !== '') url.searchParams.append('scope', scope);
-  return url;
+function questionKey({ realm, service, scopes }: TokenQuestion): string {
+  return JSON.stringify([realm.href, service, scopes]);
 }

@@ -2,12 +2,12 @@ import type { Dispatcher } from 'undici';
 import { parseChallenges } from '../registry/challenge.ts';
 import { BreakwaterError } from '../registry/errors.ts';
 import { registryHost, registryUrl, type RegistryHost } from '../registry/registry-host.ts';
-import { pullScope } from '../registry/scope.ts';
+import { repositoryScope } from '../registry/scope.ts';
 import type { RepositoryName } from '../registry/name.ts';
 import { narrower, type Visibility } from '../registry/visibility.ts';
 import { PROXY_IDENTITY, type Identity } from './identity.ts';
 import type { IssuedTokens } from './issued-tokens.ts';
-import type { Grant, TokenBroker } from './token-broker.ts';
+import type { Grant, GrantPurpose, TokenBroker } from './token-broker.ts';
 import type { Transport, TransportAnswer, TransportRequest } from './transport.ts';
 
 export interface UpstreamRequest {
@@ -68,14 +68,15 @@ export function createUpstream(transport: Transport, broker: TokenBroker, issued
       };
     }
     if (identity.kind === 'nobody') return { answer: await send(undefined), visibility: 'public' };
-    const scope = request.repository === undefined ? '' : pullScope(request.repository);
-    const held = broker.held(registry, scope);
+    const { repository } = request;
+    const scope = repository === undefined ? '' : repositoryScope(repository, method);
+    const purpose = { registry, repository, scope };
+    const held = await broker.held(purpose);
     const first = await send(held?.authorization);
+    if (first.status === 401) held?.drop();
     if (first.status !== 401 || body !== undefined)
       return { answer: first, visibility: held?.visibility ?? 'public' };
-    if (held !== undefined) broker.forget(registry, scope, held);
-    // another request may have been given a grant while this one was on its way
-    const grant = broker.held(registry, scope) ?? (await answerChallenge(registry, first, scope));
+    const grant = await answerChallenge(purpose, first);
     if (grant === undefined || grant.authorization === held?.authorization) {
       return { answer: first, visibility: held?.visibility ?? 'public' };
     }
@@ -83,13 +84,9 @@ export function createUpstream(transport: Transport, broker: TokenBroker, issued
     return { answer: await send(grant.authorization), visibility: grant.visibility };
   }
 
-  async function answerChallenge(
-    registry: RegistryHost,
-    answer: TransportAnswer,
-    scope: string,
-  ): Promise<Grant | undefined> {
+  async function answerChallenge(purpose: GrantPurpose, answer: TransportAnswer): Promise<Grant | undefined> {
     try {
-      return await broker.answer(registry, parseChallenges(answer.headers['www-authenticate']), scope);
+      return await broker.answer(purpose, parseChallenges(answer.headers['www-authenticate']));
     } catch (thrown) {
       // the client may have credentials that work: it is shown the registry's own challenge
       if (thrown instanceof BreakwaterError && thrown.code === 'UPSTREAM_TOKEN') return undefined;

@@ -8,6 +8,8 @@ export interface RecordedRequest {
   /** With its question mark; empty where there is none. */
   readonly query: string;
   readonly headers: IncomingHttpHeaders;
+  /** What a form sent; empty where there was none. */
+  readonly form: URLSearchParams;
   /** `performance.now()` when its headers were there. */
   readonly at: number;
   /** Undefined until the headers of the answer were sent. */
@@ -22,6 +24,7 @@ export interface RecordedRequest {
 
 /** What the server writes of it. */
 export interface MutableRecord extends RecordedRequest {
+  form: URLSearchParams;
   status: number | undefined;
   bytesSent: number;
   aborted: boolean;
@@ -108,6 +111,7 @@ function toRecord(request: IncomingMessage, response: ServerResponse): MutableRe
     path: question < 0 ? url : url.slice(0, question),
     query: question < 0 ? '' : url.slice(question),
     headers: request.headers,
+    form: new URLSearchParams(),
     at: performance.now(),
     status: undefined,
     bytesSent: 0,

@@ -1,6 +1,7 @@
 import { createServer as createHttpServer, type Server } from 'node:http';
 import { createServer as createHttpsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
+import { text } from 'node:stream/consumers';
 import type { Content } from './content.ts';
 import {
   createRequestLog,
@@ -16,6 +17,8 @@ import { testTls } from './test-tls.ts';
 export interface ServerOptions {
   readonly tls?: boolean;
 }
+
+const FORM = 'application/x-www-form-urlencoded';
 
 /** Gives the right answer to a request, or undefined where it is another's. */
 type Handler = (request: RecordedRequest) => Answer | undefined;
@@ -55,12 +58,27 @@ export async function startScriptedServer({ tls = false }: ServerOptions = {}): 
   }
 
   server.on('request', (request, response) => {
-    request.resume();
     request.on('error', () => undefined);
     response.on('error', () => undefined);
     const record = requests.add(request, response);
-    const answer = rightAnswer(record);
-    sendReply(request, response, answer, rules.replyTo(record), record).catch(() => request.socket.destroy());
+    const respond = (): void => {
+      const answer = rightAnswer(record);
+      sendReply(request, response, answer, rules.replyTo(record), record).catch(() =>
+        request.socket.destroy(),
+      );
+    };
+    if (request.headers['content-type']?.startsWith(FORM) !== true) {
+      request.resume();
+      respond();
+      return;
+    }
+    text(request).then(
+      (body) => {
+        record.form = new URLSearchParams(body);
+        respond();
+      },
+      () => request.socket.destroy(),
+    );
   });
   server.keepAliveTimeout = 60_000;
   await new Promise<void>(

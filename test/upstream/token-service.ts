@@ -11,6 +11,12 @@ export interface TokenServiceOptions {
   readonly may?: May;
   /** What `expires_in` says, in seconds; absent where it is to be left out. */
   readonly lifetime?: number;
+  /** Whether tokens end when they say, and not only by `expireAll`. */
+  readonly ends?: true;
+  /** Users by their refresh tokens; with it, forms are answered (OAuth2), otherwise they are refused by 405. */
+  readonly refreshTokens?: Map<string, string>;
+  /** Gives a new refresh token for each, which ends. */
+  readonly rotates?: true;
   readonly service?: string;
   /** The name of the field that holds the token. */
   readonly field?: 'token' | 'access_token';
@@ -33,6 +39,7 @@ export interface TokenService {
 interface Token {
   readonly user: string | undefined;
   readonly scopes: readonly string[];
+  readonly endsAt: number;
 }
 
 export function createTokenService(server: ScriptedServer, options: TokenServiceOptions = {}): TokenService {
@@ -42,21 +49,42 @@ export function createTokenService(server: ScriptedServer, options: TokenService
   let issued = 0;
 
   function issue(request: RecordedRequest): Answer {
+    const isForm = request.method === 'POST';
+    if (isForm && options.refreshTokens === undefined) return errorAnswer(405, 'UNSUPPORTED');
     const { authorization } = request.headers;
-    const user = basicUser(authorization, users);
-    if (authorization !== undefined && user === undefined) return errorAnswer(401, 'UNAUTHORIZED');
-    const scopes = new URLSearchParams(request.query).getAll('scope');
+    const user = isForm ? userOfForm(request) : basicUser(authorization, users);
+    if ((isForm || authorization !== undefined) && user === undefined)
+      return errorAnswer(401, 'UNAUTHORIZED');
+    const asked = isForm ? request.form : new URLSearchParams(request.query);
+    const scopes = asked.getAll('scope').flatMap((scope) => scope.split(' '));
     const granted = scopes.filter((scope) => may(user, repositoryOf(scope)));
     if (user === undefined && granted.length === 0) return errorAnswer(401, 'UNAUTHORIZED');
     issued += 1;
     const token = `token-${issued}-${user ?? 'anonymous'}`;
-    tokens.set(token, { user, scopes: granted });
-    const answer = { [field]: token, ...(lifetime === undefined ? {} : { expires_in: lifetime }) };
+    const endsAt = options.ends === true ? performance.now() + (lifetime ?? 60) * 1000 : Infinity;
+    tokens.set(token, { user, scopes: granted, endsAt });
+    const answer = {
+      [field]: token,
+      ...(lifetime === undefined ? {} : { expires_in: lifetime }),
+      ...(options.rotates === true ? { refresh_token: rotate(request, user ?? '') } : {}),
+    };
     return {
       status: 200,
       headers: { 'content-type': 'application/json' },
       content: textContent(JSON.stringify(answer)),
     };
+  }
+
+  function userOfForm({ form }: RecordedRequest): string | undefined {
+    const user = form.get('username') ?? '';
+    if (form.get('grant_type') === 'password') return users[user] === form.get('password') ? user : undefined;
+    return options.refreshTokens?.get(form.get('refresh_token') ?? '');
+  }
+
+  function rotate({ form }: RecordedRequest, user: string): string {
+    options.refreshTokens?.delete(form.get('refresh_token') ?? '');
+    options.refreshTokens?.set(`refresh-${issued}`, user);
+    return `refresh-${issued}`;
   }
 
   const path = `/token/${randomUUID()}`;
@@ -67,7 +95,8 @@ export function createTokenService(server: ScriptedServer, options: TokenService
     path,
     guard(request, repository) {
       const [, text = ''] = /^bearer (.+)$/i.exec(request.headers.authorization ?? '') ?? [];
-      const token = tokens.get(text);
+      const known = tokens.get(text);
+      const token = known !== undefined && performance.now() < known.endsAt ? known : undefined;
       const scope = repository === undefined ? undefined : `repository:${repository}:pull`;
       if (token !== undefined && (scope === undefined || token.scopes.includes(scope))) return undefined;
       const parts = [

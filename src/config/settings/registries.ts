@@ -1,5 +1,6 @@
+import { parseCloudRegistries, readCloudRegistries } from '../cloud-registries.ts';
 import { parseCredentialsList, readCredentials } from '../credentials-list.ts';
-import { parseBoolean, parseVerbatim } from '../plain-values.ts';
+import { parseBoolean, parsePaths, parseVerbatim, readPaths } from '../plain-values.ts';
 import { parseRegistryPatterns, readRegistryPatterns } from '../registry-pattern.ts';
 import type { Setting } from '../setting.ts';
 
@@ -21,7 +22,7 @@ export const REGISTRIES = {
       parseCredentialsList(text, textOf('AUTH_REGISTRIES_DELIMITER'), textOf('AUTH_REGISTRY_DELIMITER')),
     parseStructure: readCredentials,
     default: '',
-    help: "Credentials, `host:user:password` each; the host is the registry or its token service (`auth.docker.io` for Docker Hub, `gitlab.com` for GitLab). The two example entries of docker-registry-proxy's image are ignored.",
+    help: "Credentials, `host:user:password` each; the host is the registry or its token service (`auth.docker.io` for Docker Hub, `gitlab.com` for GitLab). `host/repository:user:password` is for the repositories that the pattern matches, e.g. `quay.io/team/*`, and goes before one for the whole host. The two example entries of docker-registry-proxy's image are ignored.",
     secret: true,
     since: '0.1.0',
   },
@@ -39,6 +40,24 @@ export const REGISTRIES = {
     parse: parseVerbatim,
     default: ':',
     help: 'What divides the three parts of an entry of `AUTH_REGISTRIES`, e.g. `:::`.',
+    since: '0.1.0',
+  },
+  dockerConfigs: {
+    env: 'AUTH_DOCKER_CONFIG',
+    path: 'registries.docker_config',
+    parse: parsePaths,
+    parseStructure: readPaths,
+    default: '',
+    help: 'Docker `config.json` files (`auths`, `credHelpers`, `credsStore`), or folders that a Kubernetes secret of the type `kubernetes.io/dockerconfigjson` or `dockercfg` is mounted at, divided by spaces. They are read again when they change. What `AUTH_REGISTRIES` says of the same host wins.',
+    since: '0.1.0',
+  },
+  cloudRegistries: {
+    env: 'AUTH_CLOUD',
+    path: 'registries.cloud',
+    parse: parseCloudRegistries,
+    parseStructure: readCloudRegistries,
+    default: '',
+    help: "Registries of a cloud that are signed in to with the proxy's own identity there, divided by spaces: `ecr=HOST`, `google=HOST` or `azure=HOST`; a `*` in the host stands for one label. See [private registries](../how-to/private-registries.md).",
     since: '0.1.0',
   },
   allowOwnAuth: {
