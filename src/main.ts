@@ -91,6 +91,7 @@ async function serve(config: Config): Promise<number> {
     ipv4Only: config.disableIpv6,
     connectTimeout: config.proxyConnectTimeout,
     readTimeout: config.proxyReadTimeout,
+    sendTimeout: config.proxySendTimeout,
   });
   const transport = withCircuit(direct, createCircuit(log, now));
   const credentials = await createCredentials(config.credentials);
@@ -115,6 +116,7 @@ async function serve(config: Config): Promise<number> {
     issued,
     limits,
     intercepts: matcher,
+    onFault,
     now,
   });
   const drain = createDrain();
@@ -141,6 +143,7 @@ async function serve(config: Config): Promise<number> {
   await transport.close();
   stopSweep();
   await fills.idle();
+  await pulls.close();
   await store.close();
   index.close();
   accessLog.flush();

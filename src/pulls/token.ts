@@ -9,6 +9,7 @@ import { isOutage, isOutageStatus } from '../upstream/outage.ts';
 import { toRefusal } from '../upstream/refusal.ts';
 import { parseTokenAnswer, readSmallBody } from '../upstream/token-answer.ts';
 import type { Upstream } from '../upstream/upstream.ts';
+import { inMemory, sayContinue } from './client-body.ts';
 import type { Exchange } from './exchange.ts';
 import { askAsIs, type PassThrough } from './pass-through.ts';
 import { LONG_PATIENCE_MS, PATIENCE_MS, withPatience } from './patience.ts';
@@ -49,7 +50,7 @@ export function createPassToken(
   const replies = new LRUCache<string, TokenReply>({ max: MAX_REPLIES });
 
   async function askService(exchange: Exchange, owner: TokenOwner, form?: Buffer): Promise<TokenReply> {
-    const answer = await askAsIs(upstream, exchange, form);
+    const answer = await askAsIs(upstream, exchange, form && { body: inMemory(form) });
     if (isOutageStatus(answer.status)) throw await toRefusal(answer);
     const body = await readSmallBody(answer.body, answer.host);
     const token = answer.status === 200 ? parseTokenAnswer(body) : undefined;
@@ -117,6 +118,7 @@ export function createPassToken(
         key: identity.kind === 'client' ? identity.key : undefined,
       });
     } else {
+      sayContinue(exchange);
       const form = await readTokenForm(request);
       reply = await ask(asking, { visibility: 'own', key: form.ownerKey }, form.body);
     }

@@ -13,6 +13,17 @@ export function pullScope(repository: RepositoryName): string {
   return formatScope({ type: 'repository', name: repository, actions: ['pull'] });
 }
 
+/** The scope of a token that may push to a repository, and mount blobs of another one. */
+export function pushScope(repository: RepositoryName, mountedFrom?: RepositoryName): string {
+  const push = formatScope({ type: 'repository', name: repository, actions: ['pull', 'push'] });
+  return mountedFrom === undefined ? push : `${push} ${pullScope(mountedFrom)}`;
+}
+
+/** The scope of a token that may delete from a repository. */
+export function deleteScope(repository: RepositoryName): string {
+  return formatScope({ type: 'repository', name: repository, actions: ['delete'] });
+}
+
 /** Parses scopes separated by spaces; what has no type, name and actions is left out. */
 export function parseScopes(text: string): Scope[] {
   return text.split(' ').flatMap((part) => parseScope(part) ?? []);
