@@ -548,6 +548,19 @@ describe('where pushing is off', () => {
     expect((await send.done).status).toBe(405);
   });
 
+  test('a token on the proxy’s credentials can but pull', async () => {
+    const service = createTokenService(shop.registry, { users: { robot: 'secret' } });
+    const scopes = 'scope=repository:team/a:pull,push&scope=repository:team/b:delete';
+    expect((await shop.client.get(`${service.path}?service=scripted&${scopes}`)).status).toBe(200);
+    const [asked] = service.requests();
+    expect(asked?.headers.authorization).toBe(basic('robot', 'secret'));
+    expect(new URLSearchParams(asked?.query).getAll('scope')).toEqual(['repository:team/a:pull', '']);
+    // what a user asks for is that user's own business
+    const own = { authorization: basic('robot', 'secret') };
+    await shop.client.get(`${service.path}?service=scripted&${scopes}`, own);
+    expect(service.requests()[1]?.query).toBe(`?service=scripted&${scopes}`);
+  });
+
   test('nothing is changed outside of /v2/ either', async () => {
     const sent = await shop.pusher.send('PUT', '/artifacts-uploads/1', { body: newBlob() });
     expect(sent.status).toBe(405);

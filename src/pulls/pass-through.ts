@@ -70,6 +70,7 @@ interface Asking {
   readonly signal?: AbortSignal;
   /** In place of those that the client sent. */
   readonly headers?: Readonly<Record<string, string>>;
+  readonly path?: string;
   readonly repository?: RepositoryName;
   readonly scope?: string;
 }

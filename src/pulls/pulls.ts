@@ -73,7 +73,8 @@ export function createPulls(parts: PullParts): Pulls {
   const objects = createObjects({ store, fills, access, upstream, stallTimeout: config.proxyReadTimeout });
   const send = createSendObject(createBuffers(), config.sendTimeout);
   const passThrough = createPassThrough(upstream, config.clientBodyTimeout);
-  const passToken = createPassToken(upstream, credentials, issued, passThrough);
+  const pushesShared = config.allowPush && !config.allowPushWithOwnAuth;
+  const passToken = createPassToken(upstream, credentials, issued, passThrough, pushesShared);
   const ping = createPing(upstream, credentials, parts.intercepts, replies, now);
   const tagParts = { store, fills, upstream, now };
   const resolve = createResolveTag({

@@ -1,6 +1,7 @@
 import { LRUCache } from 'lru-cache';
 import { asBreakwaterError, type BreakwaterError } from '../registry/errors.ts';
 import { pickHeaders } from '../registry/headers.ts';
+import { pullOnly } from '../registry/scope.ts';
 import type { Credentials } from '../upstream/credentials.ts';
 import { createFlights } from '../upstream/flights.ts';
 import { asSent, identityOf } from '../upstream/identity.ts';
@@ -39,18 +40,26 @@ export const SHARED_LIFE = 0.5;
  * with whose it is, as it decides who may see what it opens. Clients without credentials that ask for the same
  * token are one question to upstream. A service that cannot be asked is stood in for: the token then opens what
  * is cached, for whom upstream let have it before.
+ * @param pushesShared whether the proxy's credentials may push for its clients; else their tokens can but pull.
  */
 export function createPassToken(
   upstream: Upstream,
   credentials: Credentials,
   issued: IssuedTokens,
   passThrough: PassThrough,
+  pushesShared: boolean,
 ): PassToken {
   const flights = createFlights<TokenReply>();
   const replies = new LRUCache<string, TokenReply>({ max: MAX_REPLIES });
 
   async function askService(exchange: Exchange, owner: TokenOwner, form?: Buffer): Promise<TokenReply> {
-    const answer = await askAsIs(upstream, exchange, form && { body: inMemory(form) });
+    // whoever reaches the proxy is given this token, and may take it to the registry past the proxy
+    const path =
+      owner.visibility === 'shared' && !pushesShared ? pullOnlyTarget(exchange.request.url) : undefined;
+    const answer = await askAsIs(upstream, exchange, {
+      ...(path === undefined ? {} : { path }),
+      ...(form === undefined ? {} : { body: inMemory(form) }),
+    });
     if (isOutageStatus(answer.status)) throw await toRefusal(answer);
     const body = await readSmallBody(answer.body, answer.host);
     const token = answer.status === 200 ? parseTokenAnswer(body) : undefined;
@@ -136,6 +145,15 @@ function isTokenRequest({ request }: Exchange): boolean {
     return request.headers['content-type']?.startsWith('application/x-www-form-urlencoded') ?? false;
   }
   return request.method === 'GET' && /[?&](service|scope)=/.test(request.url ?? '');
+}
+
+/** The target with every scope in its query cut down to pulling. */
+function pullOnlyTarget(target = '/'): string {
+  const question = target.indexOf('?');
+  if (question === -1) return target;
+  const query = [...new URLSearchParams(target.slice(question + 1))];
+  const narrowed = query.map(([name, value]) => [name, name === 'scope' ? pullOnly(value) : value]);
+  return `${target.slice(0, question)}?${new URLSearchParams(narrowed).toString()}`;
 }
 
 function localReply(issued: IssuedTokens, owner: TokenOwner, error: BreakwaterError | undefined): TokenReply {

@@ -127,7 +127,8 @@ async function take(
       send(response, entry.record, answerAt.answer);
       return undefined;
     }
-    if (rate !== undefined) await delay((entry.bytes / rate) * 1000 - (performance.now() - began));
+    if (rate !== undefined)
+      await delay(Math.max(0, (entry.bytes / rate) * 1000 - (performance.now() - began)));
   }
   entry.sha256 = hash.digest('hex');
   if (answerAfter !== undefined) await Promise.race([answerAfter, entry.record.closed]);
