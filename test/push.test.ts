@@ -421,6 +421,18 @@ describe('a spooled push', () => {
     expect(shop.desk.received.at(-1)?.sha256).toBe(sha256Of(manifest));
   });
 
+  test('what waits for its name when the proxy stops is deleted', async () => {
+    const own = await openShop();
+    try {
+      await own.pusher.send('PATCH', await begin(own, newName()), { body: newBlob() });
+      expect(await own.proxy.files('partial')).toHaveLength(1);
+      expect(await own.proxy.stop()).toBe(0);
+      expect(await own.proxy.files('partial')).toEqual([]);
+    } finally {
+      await own.close();
+    }
+  });
+
   test('an upload that is given up frees its room', async () => {
     const where = await begin(shop, newName());
     const patched = await shop.pusher.send('PATCH', where, { body: newBlob() });
