@@ -80,6 +80,13 @@ describe.each([
     });
   });
 
+  test.each(REGISTRIES)('skopeo deletes from $name what it pushed', async ({ prefix }) => {
+    const ref = `${prefix}/deleted-${(made += 1)}:1`;
+    await expectPushed(clients, ref, await push(clients, 'skopeo', await craft(), ref));
+    await clients.skopeo.delete(ref);
+    await expect(clients.skopeo.pull(ref, { credentials: ALICE })).rejects.toThrow(/unknown/);
+  });
+
   test('docker mounts what it pushed to another repository before', async () => {
     const image = await craft();
     const refs = [`quay.io/team/first-${made}:1`, `quay.io/team/second-${made}:1`];

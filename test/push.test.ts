@@ -105,6 +105,7 @@ describe.each(WAYS)('a push that is $way', ({ way, buffering }) => {
     shop = await openShop({
       PROXY_REQUEST_BUFFERING: buffering,
       PROXY_SEND_TIMEOUT: '1s',
+      PROXY_READ_TIMEOUT: '3s',
       CLIENT_BODY_TIMEOUT: '1s',
     });
   });
@@ -198,6 +199,15 @@ describe.each(WAYS)('a push that is $way', ({ way, buffering }) => {
     shop.desk.script = onPatch({ after: promise });
     const where = await begin(shop, newName());
     const sent = await shop.pusher.send('PATCH', where, { body: newBlob(16 * MB) });
+    expect(sent.status).toBe(504);
+    expect(errorOf(sent).detail.reason).toBe('UPSTREAM_TIMEOUT');
+    resolve();
+  });
+
+  test('an upstream that has everything and does not answer is given up', async () => {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    shop.desk.script = onPatch({ answerAfter: promise });
+    const sent = await shop.pusher.send('PATCH', await begin(shop, newName()), { body: newBlob() });
     expect(sent.status).toBe(504);
     expect(errorOf(sent).detail.reason).toBe('UPSTREAM_TIMEOUT');
     resolve();
@@ -535,6 +545,21 @@ describe('with ALLOW_PUSH_WITH_OWN_AUTH', () => {
   });
 });
 
+test('a client that waits for leave gets none while the registry cannot be reached', async () => {
+  const shop = await openShop();
+  try {
+    await shop.registry.close();
+    const path = `/v2/${newName()}/blobs/uploads/1`;
+    const send = shop.pusher.open('PATCH', path, { body: newBlob(), expectContinue: true });
+    expect(await send.continued).toBe(false);
+    const sent = await send.done;
+    expect(sent.status).toBe(502);
+    expect(errorOf(sent).detail.reason).toBe('UPSTREAM_CONNECT');
+  } finally {
+    await shop.close();
+  }
+});
+
 describe('where pushing is off', () => {
   let shop: Shop;
   beforeAll(async () => {
@@ -566,7 +591,7 @@ describe('where pushing is off', () => {
     expect((await shop.client.get(`${service.path}?service=scripted&${scopes}`)).status).toBe(200);
     const [asked] = service.requests();
     expect(asked?.headers.authorization).toBe(basic('robot', 'secret'));
-    expect(new URLSearchParams(asked?.query).getAll('scope')).toEqual(['repository:team/a:pull', '']);
+    expect(new URLSearchParams(asked?.query).getAll('scope')).toEqual(['repository:team/a:pull']);
     // what a user asks for is that user's own business
     const own = { authorization: basic('robot', 'secret') };
     await shop.client.get(`${service.path}?service=scripted&${scopes}`, own);

@@ -93,8 +93,9 @@ export function createPush(parts: PushParts): Push {
       const bytes = uploads.finished(current) ?? (kept ? body?.take() : undefined);
       return bytes && [bytes, digest];
     }
+    if (request.method === 'POST' && status === 201) return undefined; // mounted: nothing is to follow
     const next = uploadKey(registry, request.url ?? '/', locationOf(headers));
-    if (next === undefined || status === 201) return undefined; // mounted: nothing is to follow
+    if (next === undefined) return undefined;
     if (request.method === 'PATCH') uploads.grown(current, next, kept ? body?.take() : undefined);
     uploads.begun(next, repository);
     return undefined;

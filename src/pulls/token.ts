@@ -147,13 +147,17 @@ function isTokenRequest({ request }: Exchange): boolean {
   return request.method === 'GET' && /[?&](service|scope)=/.test(request.url ?? '');
 }
 
-/** The target with every scope in its query cut down to pulling. */
+/** The target with every scope in its query cut down to pulling; as it is where none asks for more. */
 function pullOnlyTarget(target = '/'): string {
   const question = target.indexOf('?');
   if (question === -1) return target;
-  const query = [...new URLSearchParams(target.slice(question + 1))];
-  const narrowed = query.map(([name, value]) => [name, name === 'scope' ? pullOnly(value) : value]);
-  return `${target.slice(0, question)}?${new URLSearchParams(narrowed).toString()}`;
+  const query = new URLSearchParams(target.slice(question + 1));
+  const scopes = query.getAll('scope');
+  const narrowed = scopes.map(pullOnly);
+  if (narrowed.every((scope, at) => scope === scopes[at])) return target;
+  query.delete('scope');
+  for (const scope of narrowed) if (scope !== '') query.append('scope', scope);
+  return `${target.slice(0, question)}?${query.toString()}`;
 }
 
 function localReply(issued: IssuedTokens, owner: TokenOwner, error: BreakwaterError | undefined): TokenReply {

@@ -27,5 +27,6 @@ export function uploadKey(registry: RegistryHost, target: string, location = '')
 
 function hostOf(url: URL): RegistryHost {
   const scheme = url.protocol === 'http:' ? 'http' : 'https';
-  return registryHost(url.hostname, Number(url.port || (scheme === 'http' ? 80 : 443)), scheme);
+  const host = url.hostname.replaceAll(/^\[|\]$/g, '');
+  return registryHost(host, Number(url.port || (scheme === 'http' ? 80 : 443)), scheme);
 }

@@ -68,6 +68,11 @@ export class Skopeo {
       .digest('hex')}`;
   }
 
+  /** Deletes the manifest that a reference names from its registry. */
+  async delete(ref: string): Promise<void> {
+    await this.#run(['delete', `docker://${ref}`]);
+  }
+
   /** Makes an archive that Docker can load, of a folder in the `dir:` layout. */
   async archive(folder: string, ref: string): Promise<string> {
     const file = join(this.#settings.folder, 'skopeo', `${randomUUID()}.tar`);
