@@ -26,6 +26,7 @@ export function configWarnings(config: Config): readonly string[] {
           'VERIFY_SSL=false: the certificates of registries are not verified; EXTRA_CA_FILE is the safer way',
         ]),
     ...heldCredentials(config),
+    ...sharedPushes(config),
     ...(config.offline
       ? ['OFFLINE=true: no registry is asked, and what is not cached cannot be pulled']
       : []),
@@ -63,6 +64,13 @@ function heldCredentials({ credentials }: Config): readonly string[] {
   const hosts = listText(credentials.map(({ host }) => host));
   return [
     `what the credentials for ${hosts} open is served to every client that reaches this proxy, without a login`,
+  ];
+}
+
+function sharedPushes({ allowPush, allowPushWithOwnAuth, credentials }: Config): readonly string[] {
+  if (!allowPush || allowPushWithOwnAuth || credentials.length === 0) return [];
+  return [
+    'ALLOW_PUSH=true: every client that reaches this proxy can push with these credentials; ALLOW_PUSH_WITH_OWN_AUTH=true leaves that to their own',
   ];
 }
 
