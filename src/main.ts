@@ -98,6 +98,7 @@ async function serve(config: Config): Promise<number> {
     ipv4Only: config.disableIpv6,
     connectTimeout: config.proxyConnectTimeout,
     readTimeout: config.proxyReadTimeout,
+    sendTimeout: config.proxySendTimeout,
   });
   const transport = withCircuit(direct, createCircuit(log, now));
   const matcher = createRegistryMatcher(config.registries);
@@ -136,6 +137,7 @@ async function serve(config: Config): Promise<number> {
     issued,
     limits,
     intercepts: matcher,
+    onFault,
     now,
   });
   const drain = createDrain();
@@ -163,6 +165,7 @@ async function serve(config: Config): Promise<number> {
   await transport.close();
   stopSweep();
   await fills.idle();
+  await pulls.close();
   await store.close();
   index.close();
   accessLog.flush();

@@ -57,4 +57,14 @@ describe('configWarnings', () => {
     expect(warning).toContain('for a.io and b.io open');
     expect(warning).not.toMatch(/someone|pass\b/);
   });
+
+  test('pushes on the credentials of the proxy', () => {
+    const env = { ALLOW_PUSH: 'true', AUTH_REGISTRIES: 'a.io:someone:pass' };
+    expect(warnings(env)).toEqual([
+      expect.stringContaining('a.io'),
+      expect.stringContaining('ALLOW_PUSH_WITH_OWN_AUTH=true'),
+    ]);
+    expect(warnings({ ...env, ALLOW_PUSH_WITH_OWN_AUTH: 'true' })).toHaveLength(1);
+    expect(warnings({ ALLOW_PUSH: 'true' })).toEqual([]);
+  });
 });

@@ -26,6 +26,7 @@ export function configWarnings(config: Config): readonly string[] {
           'VERIFY_SSL=false: the certificates of registries are not verified; EXTRA_CA_FILE is the safer way',
         ]),
     ...heldCredentials(config),
+    ...sharedPushes(config),
     ...(config.offline
       ? ['OFFLINE=true: no registry is asked, and what is not cached cannot be pulled']
       : []),
@@ -67,6 +68,13 @@ function heldCredentials({ credentials, dockerConfigs, cloudRegistries }: Config
   if (held.length === 0) return [];
   return [
     `what the credentials ${held.join(' and ')} open is served to every client that reaches this proxy, without a login`,
+  ];
+}
+
+function sharedPushes({ allowPush, allowPushWithOwnAuth, credentials }: Config): readonly string[] {
+  if (!allowPush || allowPushWithOwnAuth || credentials.length === 0) return [];
+  return [
+    'ALLOW_PUSH=true: every client that reaches this proxy can push with these credentials; ALLOW_PUSH_WITH_OWN_AUTH=true leaves that to their own',
   ];
 }
 

@@ -36,7 +36,7 @@ export function startSummary({ version, address, config, ca, cached }: StartFact
       `${config.cacheDir}: ${cached.objects} objects, ${formatBytes(cached.bytes)} of ${formatBytes(config.cacheMaxSize)}`,
     ],
     ['tags', describeTags(config)],
-    ['push', config.allowPush ? 'allowed' : 'refused (ALLOW_PUSH=true allows it)'],
+    ['push', describePush(config)],
   ];
   const width = Math.max(...rows.map(([name]) => name.length));
   const warnings = configWarnings(config).map((warning) => `warning: ${warning}`);
@@ -75,6 +75,11 @@ function describeTags(config: Config): string {
     config.manifestCacheDefaultTime,
   ];
   return `believed for ${times.map(hours).join(' / ')} by tier${rules}`;
+}
+
+function describePush({ allowPush, allowPushWithOwnAuth }: Config): string {
+  if (allowPushWithOwnAuth) return "allowed with a client's own credentials";
+  return allowPush ? "allowed, also with the proxy's credentials" : 'refused (ALLOW_PUSH=true allows it)';
 }
 
 /** Bytes for people, in the powers of 1024 that nginx sizes are in. */

@@ -3,9 +3,11 @@ import { pipeline } from 'node:stream/promises';
 import type { Dispatcher } from 'undici';
 import { BreakwaterError } from '../registry/errors.ts';
 import { endToEndHeaders, headerPairs } from '../registry/headers.ts';
+import type { RepositoryName } from '../registry/name.ts';
 import { parseRoute } from '../registry/route.ts';
 import { upstreamFailure } from '../upstream/failure.ts';
-import type { Upstream, UpstreamAnswer } from '../upstream/upstream.ts';
+import type { RequestBody, Upstream, UpstreamAnswer } from '../upstream/upstream.ts';
+import { createClientBody, hasBody, passing, whenGone } from './client-body.ts';
 import { cacheHeaders, type Exchange } from './exchange.ts';
 
 /** Sends a request on as it is and its answer back as it is; nothing is stored. */
@@ -15,55 +17,84 @@ const METHODS = new Set<string>(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'
 /** Set anew on the way out, or not ours to repeat. */
 const NOT_FORWARDED = new Set(['host', 'authorization', 'expect', 'accept-encoding']);
 
-export function createPassThrough(upstream: Upstream): PassThrough {
+export function createPassThrough(upstream: Upstream, bodyTimeout: number): PassThrough {
   return async (exchange, onAnswer) => {
-    const { request, response, outcome } = exchange;
+    const { request, outcome } = exchange;
     outcome.cacheStatus ??= 'BYPASS';
-    const answer = await askAsIs(upstream, exchange);
-    onAnswer?.(answer);
-    response.writeHead(answer.status, { ...endToEndHeaders(answer.headers), ...cacheHeaders(exchange) });
-    if (request.method === 'HEAD') {
-      answer.body.destroy();
-      response.end();
-      return;
-    }
-    answer.body.on('data', (chunk: Buffer) => {
-      outcome.bytesSent += chunk.length;
-    });
+    const body = hasBody(request) ? createClientBody(exchange, bodyTimeout) : undefined;
     try {
-      await pipeline(answer.body, response);
-    } catch (thrown) {
-      // a client that leaves in the middle is no failure; upstream's break cut the answer, as it must
-      if (!request.destroyed) throw upstreamFailure(thrown, answer.host);
+      const answer = await askAsIs(
+        upstream,
+        exchange,
+        body && { body: passing(body), signal: whenGone(exchange) },
+      );
+      onAnswer?.(answer);
+      await relay(exchange, answer);
+    } finally {
+      body?.release();
     }
   };
 }
 
-/**
- * Asks upstream what the client asked, word for word.
- * @param body the request's body where it was read already.
- */
+/** Gives the client upstream's answer as it is. */
+export async function relay(
+  exchange: Exchange,
+  answer: UpstreamAnswer,
+  headers: Readonly<Record<string, string>> = {},
+): Promise<void> {
+  const { request, response, outcome } = exchange;
+  response.writeHead(answer.status, {
+    ...endToEndHeaders(answer.headers),
+    ...headers,
+    ...cacheHeaders(exchange),
+  });
+  if (request.method === 'HEAD') {
+    answer.body.destroy();
+    response.end();
+    return;
+  }
+  answer.body.on('data', (chunk: Buffer) => {
+    outcome.bytesSent += chunk.length;
+  });
+  try {
+    await pipeline(answer.body, response);
+  } catch (thrown) {
+    // a client that leaves in the middle is no failure; upstream's break cut the answer, as it must
+    if (!request.destroyed) throw upstreamFailure(thrown, answer.host);
+  }
+}
+
+/** What goes with a question beside what the client's request says. */
+interface Asking {
+  readonly body?: RequestBody;
+  readonly signal?: AbortSignal;
+  /** In place of those that the client sent. */
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly path?: string;
+  readonly repository?: RepositoryName;
+  readonly scope?: string;
+}
+
+/** Asks upstream what the client asked, word for word. */
 export async function askAsIs(
   upstream: Upstream,
   exchange: Exchange,
-  body?: Buffer,
+  { headers, ...asking }: Asking = {},
 ): Promise<UpstreamAnswer> {
   const { request, registry, identity, outcome } = exchange;
   const asked = performance.now();
   const path = request.url ?? '/';
   const method = methodOf(request);
   const route = parseRoute(path);
-  const hasBody =
-    request.headers['content-length'] !== undefined || request.headers['transfer-encoding'] !== undefined;
   const answer = await upstream.ask({
     registry,
     method,
     path,
-    headers: requestHeaders(request),
+    headers: { ...requestHeaders(request), ...headers },
     identity,
     follow: (method === 'GET' || method === 'HEAD') && (route.kind === 'blob' || route.kind === 'manifest'),
     ...('repository' in route ? { repository: route.repository } : {}),
-    ...(hasBody ? { body: body ?? request } : {}),
+    ...asking,
   });
   outcome.upstream = answer.host;
   outcome.upstreamTime = performance.now() - asked;

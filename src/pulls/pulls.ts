@@ -8,6 +8,7 @@ import type { Fills } from '../store/fills.ts';
 import type { LinkTable } from '../store/index/link-table.ts';
 import type { ReplyTable } from '../store/index/reply-table.ts';
 import type { TagTable } from '../store/index/tag-table.ts';
+import type { OnFault } from '../store/index/writer.ts';
 import type { Store } from '../store/store.ts';
 import type { Credentials } from '../upstream/credentials.ts';
 import { asSent } from '../upstream/identity.ts';
@@ -18,12 +19,14 @@ import { createAccess } from './access.ts';
 import { createPullBlob } from './blob.ts';
 import { createBuffers } from './buffers.ts';
 import type { Exchange } from './exchange.ts';
+import { createCheckExistence } from './existence.ts';
 import { createPullListing } from './listing.ts';
 import { createPullManifest } from './manifest.ts';
 import { createObjects } from './object.ts';
 import { createPassThrough } from './pass-through.ts';
 import { createPing } from './ping.ts';
 import { createPump } from './pump.ts';
+import { createPermitPush } from './push-permission.ts';
 import { createPush } from './push.ts';
 import { sendError } from './send-error.ts';
 import { createSendObject } from './send-object.ts';
@@ -32,6 +35,8 @@ import { createResolveTag } from './tag-resolve.ts';
 import { createPullTag } from './tag.ts';
 import { createPassToken } from './token.ts';
 import { createTurns } from './turns.ts';
+import { throwAwayUnread } from './unread.ts';
+import { createUploads } from './uploads.ts';
 
 /** Answers exchanges, whatever happens; neither rejects. */
 export interface Pulls {
@@ -39,6 +44,8 @@ export interface Pulls {
   serve(exchange: Exchange): Promise<void>;
   /** Sends a request of a host that is no registry on, and its answer back. */
   forward(exchange: Exchange): Promise<void>;
+  /** Settles when nothing of what was pushed is being kept any more; no exchange may be under way. */
+  close(): Promise<void>;
 }
 
 export interface PullParts {
@@ -53,10 +60,13 @@ export interface PullParts {
   readonly issued: IssuedTokens;
   readonly limits: RateLimits;
   readonly intercepts: (host: string, port: number) => boolean;
+  readonly onFault: OnFault;
   readonly now: () => number;
 }
 
 const MAX_ROUTES = 5_000;
+/** What changes something wherever it is sent; POST may be a question as well, for a token. */
+const CHANGING: ReadonlySet<string> = new Set(['PUT', 'PATCH', 'DELETE']);
 
 /** The use cases, wired; the route of an exchange decides which one answers it. */
 export function createPulls(parts: PullParts): Pulls {
@@ -64,8 +74,9 @@ export function createPulls(parts: PullParts): Pulls {
   const access = createAccess(links, createAcceptance(now), upstream);
   const objects = createObjects({ store, fills, access, upstream, stallTimeout: config.proxyReadTimeout });
   const send = createSendObject(createPump(createBuffers(), createTurns(), config.sendTimeout));
-  const passThrough = createPassThrough(upstream);
-  const passToken = createPassToken(upstream, credentials, issued, passThrough);
+  const passThrough = createPassThrough(upstream, config.clientBodyTimeout);
+  const pushesShared = config.allowPush && !config.allowPushWithOwnAuth;
+  const passToken = createPassToken(upstream, credentials, issued, passThrough, pushesShared);
   const ping = createPing(upstream, credentials, parts.intercepts, replies, now);
   const tagParts = { store, fills, upstream, now };
   const resolve = createResolveTag({
@@ -75,7 +86,24 @@ export function createPulls(parts: PullParts): Pulls {
     check: createTagCheck(tagParts),
     fetch: createTagFetch(tagParts),
   });
-  const push = createPush({ tags, replies, resolve, passThrough });
+  const uploads = createUploads(store, config.cacheMaxSize, parts.onFault);
+  const push = createPush({
+    links,
+    tags,
+    replies,
+    resolve,
+    upstream,
+    permit: createPermitPush(upstream, config),
+    uploads,
+    body: {
+      store,
+      spooled: config.proxyRequestBuffering,
+      idleTimeout: config.clientBodyTimeout,
+      onFault: parts.onFault,
+    },
+    kept: config.cachePushed,
+  });
+  const checkExistence = createCheckExistence(upstream);
   const pullListing = createPullListing(upstream, replies, config.tagStaleTime, now);
   const pullBlob = createPullBlob(store, fills, access, objects, send, passThrough);
   const pullManifest = createPullManifest(store, access, objects, send, passThrough);
@@ -93,7 +121,7 @@ export function createPulls(parts: PullParts): Pulls {
   }
 
   function route(exchange: Exchange): Promise<void> {
-    const { request, outcome } = exchange;
+    const { request } = exchange;
     const method = request.method ?? 'GET';
     const target = request.url ?? '/';
     const route = routeOf(target);
@@ -104,13 +132,18 @@ export function createPulls(parts: PullParts): Pulls {
       );
     }
     const reading = method === 'GET' || method === 'HEAD';
-    if (!reading && route.kind !== 'other' && !config.allowPush) {
-      throw new BreakwaterError('PUSH_DISABLED', 'pushing through the proxy is off', {
-        headers: { Allow: 'GET, HEAD' },
-        mend: 'Set ALLOW_PUSH=true on the proxy, or push without it.',
-      });
-    }
-    if (!reading) return route.kind === 'other' ? passToken(exchange) : push(exchange, route);
+    // registries have their uploads anywhere, and their token services too
+    if (route.kind === 'other' && !CHANGING.has(method) && !reading) return passToken(exchange);
+    if (!reading) return push(exchange, route);
+    const pushes = config.allowPush || config.allowPushWithOwnAuth;
+    if (pushes && method === 'HEAD' && route.kind === 'blob')
+      return checkExistence(exchange, () => read(exchange, route));
+    return read(exchange, route);
+  }
+
+  function read(exchange: Exchange, route: Route): Promise<void> {
+    const { request, outcome } = exchange;
+    const target = request.url ?? '/';
     switch (route.kind) {
       case 'ping':
         return ping(exchange);
@@ -138,6 +171,7 @@ export function createPulls(parts: PullParts): Pulls {
       } catch (thrown) {
         sendError(exchange, asBreakwaterError(thrown));
       }
+      throwAwayUnread(exchange);
     };
   return {
     serve: guarded(async (exchange) => {
@@ -145,5 +179,6 @@ export function createPulls(parts: PullParts): Pulls {
       return route(identity === exchange.identity ? exchange : { ...exchange, identity });
     }),
     forward: guarded((exchange) => passThrough({ ...exchange, identity: asSent(exchange.identity) })),
+    close: () => uploads.close(),
   };
 }

@@ -1,7 +1,7 @@
 import { LRUCache } from 'lru-cache';
 import { asBreakwaterError, type BreakwaterError } from '../registry/errors.ts';
 import { pickHeaders } from '../registry/headers.ts';
-import { parseScopes } from '../registry/scope.ts';
+import { parseScopes, pullOnly } from '../registry/scope.ts';
 import type { Credentials } from '../upstream/credentials.ts';
 import { createFlights } from '../upstream/flights.ts';
 import { asSent, identityOf } from '../upstream/identity.ts';
@@ -11,6 +11,7 @@ import { isOutage, isOutageStatus } from '../upstream/outage.ts';
 import { toRefusal } from '../upstream/refusal.ts';
 import { parseTokenAnswer, readSmallBody } from '../upstream/token-answer.ts';
 import type { Upstream } from '../upstream/upstream.ts';
+import { inMemory, sayContinue } from './client-body.ts';
 import type { Exchange } from './exchange.ts';
 import { askAsIs, type PassThrough } from './pass-through.ts';
 import { LONG_PATIENCE_MS, PATIENCE_MS, withPatience } from './patience.ts';
@@ -42,18 +43,26 @@ export const SHARED_LIFE = 0.5;
  * with whose it is, as it decides who may see what it opens. Clients without credentials that ask for the same
  * token are one question to upstream. A service that cannot be asked is stood in for: the token then opens what
  * is cached, for whom upstream let have it before.
+ * @param pushesShared whether the proxy's credentials may push for its clients; else their tokens can but pull.
  */
 export function createPassToken(
   upstream: Upstream,
   credentials: Credentials,
   issued: IssuedTokens,
   passThrough: PassThrough,
+  pushesShared: boolean,
 ): PassToken {
   const flights = createFlights<TokenReply>();
   const replies = new LRUCache<string, TokenReply>({ max: MAX_REPLIES });
 
   async function askService(exchange: Exchange, owner: TokenOwner, form?: Buffer): Promise<TokenReply> {
-    const answer = await askAsIs(upstream, exchange, form);
+    // whoever reaches the proxy is given this token, and may take it to the registry past the proxy
+    const path =
+      owner.visibility === 'shared' && !pushesShared ? pullOnlyTarget(exchange.request.url) : undefined;
+    const answer = await askAsIs(upstream, exchange, {
+      ...(path === undefined ? {} : { path }),
+      ...(form === undefined ? {} : { body: inMemory(form) }),
+    });
     if (isOutageStatus(answer.status)) throw await toRefusal(answer);
     const body = await readSmallBody(answer.body, answer.host);
     const token = answer.status === 200 ? parseTokenAnswer(body) : undefined;
@@ -126,6 +135,7 @@ export function createPassToken(
   async function answer(exchange: Exchange): Promise<TokenReply> {
     const { request, identity } = exchange;
     if (request.method !== 'GET') {
+      sayContinue(exchange);
       const form = await readTokenForm(request);
       const asking = { ...exchange, identity: asSent(identity) };
       return ask(asking, { visibility: 'own', key: form.ownerKey }, form.body);
@@ -161,6 +171,19 @@ function isTokenRequest({ request }: Exchange): boolean {
     return request.headers['content-type']?.startsWith('application/x-www-form-urlencoded') ?? false;
   }
   return request.method === 'GET' && /[?&](service|scope)=/.test(request.url ?? '');
+}
+
+/** The target with every scope in its query cut down to pulling; as it is where none asks for more. */
+function pullOnlyTarget(target = '/'): string {
+  const question = target.indexOf('?');
+  if (question === -1) return target;
+  const query = new URLSearchParams(target.slice(question + 1));
+  const scopes = query.getAll('scope');
+  const narrowed = scopes.map(pullOnly);
+  if (narrowed.every((scope, at) => scope === scopes[at])) return target;
+  query.delete('scope');
+  for (const scope of narrowed) if (scope !== '') query.append('scope', scope);
+  return `${target.slice(0, question)}?${query.toString()}`;
 }
 
 function localReply(issued: IssuedTokens, owner: TokenOwner, error: BreakwaterError | undefined): TokenReply {

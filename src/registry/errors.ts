@@ -46,7 +46,14 @@ export const ERRORS = {
     'UNSUPPORTED',
     'client',
     true,
-    'The client did not send its request in time (CLIENT_HEADER_TIMEOUT).',
+    'The client did not send its request in time (CLIENT_HEADER_TIMEOUT, CLIENT_BODY_TIMEOUT).',
+  ),
+  REQUEST_CUT: kind(
+    400,
+    'UNSUPPORTED',
+    'client',
+    true,
+    'The client left before its request was complete or answered.',
   ),
   RANGE_NOT_SATISFIABLE: kind(
     416,
@@ -62,7 +69,14 @@ export const ERRORS = {
     'UNSUPPORTED',
     'client',
     false,
-    'Pushing through the proxy is off; set ALLOW_PUSH=true to allow it.',
+    "Pushing through the proxy is off, or off without credentials of the client's own; ALLOW_PUSH=true or ALLOW_PUSH_WITH_OWN_AUTH=true allows it.",
+  ),
+  PUSH_INTERRUPTED: kind(
+    503,
+    'UNAVAILABLE',
+    'upstream',
+    true,
+    "The registry stopped to accept the proxy's token in the middle of a push that is not spooled; the next try has a new one.",
   ),
   V1_UNSUPPORTED: kind(
     405,
@@ -107,7 +121,7 @@ export const ERRORS = {
     'UNKNOWN',
     'upstream',
     true,
-    'The registry did not answer in time (PROXY_READ_TIMEOUT).',
+    'The registry did not answer in time (PROXY_READ_TIMEOUT), or took nothing of a request (PROXY_SEND_TIMEOUT).',
   ),
   UPSTREAM_RESET: kind(
     502,

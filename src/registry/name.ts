@@ -12,7 +12,7 @@ const TAG = /^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$/;
 const NAME_LENGTH = 255;
 
 /** True where `text` is a repository name. */
-function isRepositoryName(text: string): text is RepositoryName {
+export function isRepositoryName(text: string): text is RepositoryName {
   return text.length <= NAME_LENGTH && text.split('/').every((part) => COMPONENT.test(part));
 }
 

@@ -1,12 +1,24 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { parseRepositoryName } from './name.ts';
-import { formatScope, normalizeScope, parseScopes, repositoryScope } from './scope.ts';
+import { formatScope, normalizeScope, parseScopes, pullOnly, repositoryScope } from './scope.ts';
 
 const scope = fc.record({
   type: fc.constantFrom('repository', 'registry', 'repository(plugin)'),
   name: fc.stringMatching(/^[a-z0-9./:-]{0,12}[a-z0-9]$/),
   actions: fc.array(fc.constantFrom('pull', 'push', 'delete', '*'), { minLength: 1, maxLength: 3 }),
+});
+
+describe('a scope cut down to pulling', () => {
+  test.each([
+    ['repository:a:pull', 'repository:a:pull'],
+    ['repository:a:pull,push', 'repository:a:pull'],
+    ['repository:a:*', 'repository:a:pull'],
+    ['repository:a:delete', ''],
+    ['repository:a:push repository:b:push,pull registry:catalog:*', 'repository:b:pull registry:catalog:*'],
+  ])('of %s is %s', (text, narrowed) => {
+    expect(pullOnly(text)).toBe(narrowed);
+  });
 });
 
 describe('scopes', () => {

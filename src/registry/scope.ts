@@ -18,6 +18,23 @@ export function repositoryScope(repository: RepositoryName, method: string): str
   return formatScope({ type: 'repository', name: repository, actions });
 }
 
+/**
+ * Scopes of repositories without what goes beyond pulling; all others stay as they are. What asks for no more
+ * comes back unchanged.
+ */
+export function pullOnly(text: string): string {
+  return text
+    .split(' ')
+    .flatMap((part) => {
+      const scope = parseScope(part);
+      if (scope?.type !== 'repository' || scope.actions.every((action) => action === 'pull')) return part;
+      return scope.actions.some((action) => action === 'pull' || action === '*')
+        ? formatScope({ ...scope, actions: ['pull'] })
+        : [];
+    })
+    .join(' ');
+}
+
 /** Parses scopes separated by spaces; what has no type, name and actions is left out. */
 export function parseScopes(text: string): Scope[] {
   return text.split(' ').flatMap((part) => parseScope(part) ?? []);

@@ -28,11 +28,12 @@ export function createMemoryPartial(
     if (released > 0) throw new Error(`${what} after the release`);
     if (partial.failing === what) throw DISK_FAULT;
   };
-  const verify = (): void => {
+  const verify = (): Digest => {
     const digest = digestOf(bytes);
     if (expected !== undefined && digest !== expected) {
       throw new BreakwaterError('DIGEST_MISMATCH', `received ${digest}`);
     }
+    return digest;
   };
   const partial: MemoryPartial = {
     failing: undefined,

@@ -39,8 +39,11 @@ export interface PartialObject {
   append(chunk: Uint8Array): Promise<void>;
   /** Reads bytes that were appended before. */
   read(buffer: Buffer, position: number): number;
-  /** @throws `DIGEST_MISMATCH` where the bytes hash to another digest than was expected. */
-  verify(): void;
+  /**
+   * Ends the bytes; gives their digest, by SHA-256 where none was expected.
+   * @throws `DIGEST_MISMATCH` where they hash to another one than was expected.
+   */
+  verify(): Digest;
   /** Makes verified bytes durable and gives them their name. */
   publish(mediaType: string | undefined): Promise<StoredObject>;
   /** Leaves the bytes for a later fill of the same digest to go on from. */

@@ -45,6 +45,15 @@ describe('a host that cannot be reached', () => {
     },
   );
 
+  test('stays one where the client left that was the one to try, and the next may', () => {
+    fail();
+    time += 1_000;
+    expect(isOpen()).toBe(false);
+    fail('REQUEST_CUT');
+    expect(isOpen()).toBe(false);
+    expect(isOpen()).toBe(true);
+  });
+
   test('is asked with growing pauses, 15 s at the most', () => {
     const pauses: number[] = [];
     for (let turn = 0; turn < 7; turn += 1) {

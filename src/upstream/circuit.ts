@@ -52,6 +52,12 @@ export function createCircuit(log: Logger, now: () => number): Circuit {
     },
     reached,
     failed(host, failure) {
+      // a client that left says nothing of the host; if it was the one to try, another one may
+      if (failure.source === 'client') {
+        const waiting = breaks.get(host);
+        if (waiting !== undefined) waiting.probing = false;
+        return;
+      }
       // it answered, if badly
       if (!AWAY.has(failure.code)) return reached(host);
       const known = breaks.get(host);

@@ -48,7 +48,9 @@ function createChallengeMemory(): (
   ask: () => Promise<UpstreamAnswer>,
 ) => Promise<UpstreamAnswer> {
   const challenges = new LRUCache<string, UpstreamRefusal['headers']>({ max: MAX_CHALLENGES });
-  return async ({ registry, repository, identity }, ask) => {
+  return async ({ registry, repository, identity, scope }, ask) => {
+    // a challenge to push says nothing of pulls
+    if (scope !== undefined) return ask();
     if (repository === undefined || identity.kind !== 'proxy') return ask();
     const key = `${registry.name} ${repository}`;
     const recalled = (): UpstreamRefusal | undefined => {

@@ -1,6 +1,7 @@
 import type { SecureContext } from 'node:tls';
 import { Agent, type Dispatcher } from 'undici';
 import { upstreamFailure } from './failure.ts';
+import { startSending } from './sending.ts';
 
 /** Google Artifact Registry sends 21 KB of headers; Node's own limit is 16. */
 export const MAX_HEADER_SIZE = 128 * 1024;
@@ -15,6 +16,8 @@ export interface TransportOptions {
   /** Milliseconds to a connection, and to the first header. */
   readonly connectTimeout: number;
   readonly readTimeout: number;
+  /** Milliseconds in which some of a request's body must be taken. */
+  readonly sendTimeout: number;
 }
 
 export interface TransportRequest {
@@ -22,6 +25,8 @@ export interface TransportRequest {
   readonly method: Dispatcher.HttpMethod;
   readonly headers: Readonly<Record<string, string | string[]>>;
   readonly body?: Dispatcher.DispatchOptions['body'];
+  /** A body that is as long as it is: it is taken as upstream takes it, and watched over. */
+  readonly upload?: AsyncIterable<Uint8Array>;
   readonly signal?: AbortSignal;
 }
 
@@ -57,21 +62,27 @@ export function createTransport(options: TransportOptions): Transport {
     },
   });
   return {
-    async send({ url, method, headers, body, signal }) {
+    async send({ url, method, headers, body, upload, signal }) {
+      const { sendTimeout, readTimeout } = options;
+      const sending = upload && startSending(upload, { host: url.host, sendTimeout, readTimeout, signal });
       try {
         const answer = await agent.request({
           origin: url.origin,
           path: url.pathname + url.search,
           method,
           headers: { ...headers },
-          body: body ?? null,
-          signal: signal ?? null,
+          body: sending?.body ?? body ?? null,
+          signal: sending?.signal ?? signal ?? null,
+          // its clock would run while the client is waited for
+          ...(sending === undefined ? {} : { headersTimeout: 0 }),
         });
         // whoever reads the body is told of its break; one that is dropped has nobody to tell
         answer.body.on('error', () => undefined);
         return { status: answer.statusCode, headers: answer.headers, body: answer.body };
       } catch (thrown) {
         throw upstreamFailure(thrown, url.host);
+      } finally {
+        sending?.answered();
       }
     },
     close: () => agent.destroy(),

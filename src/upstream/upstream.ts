@@ -10,6 +10,14 @@ import type { IssuedTokens } from './issued-tokens.ts';
 import type { Grant, GrantPurpose, TokenBroker } from './token-broker.ts';
 import type { Transport, TransportAnswer, TransportRequest } from './transport.ts';
 
+/** A request's body, which may have to be sent more than once. */
+export interface RequestBody {
+  /** Its bytes from the first on. */
+  open(): AsyncIterable<Uint8Array>;
+  /** Whether it can be opened again. */
+  readonly replayable: boolean;
+}
+
 export interface UpstreamRequest {
   readonly registry: RegistryHost;
   readonly method: Dispatcher.HttpMethod;
@@ -20,7 +28,9 @@ export interface UpstreamRequest {
   readonly identity: Identity;
   /** The repository asked about; it gives the scope of the token. */
   readonly repository?: RepositoryName;
-  readonly body?: Dispatcher.DispatchOptions['body'];
+  /** The scope of the token where it is to do more than pull from the repository. */
+  readonly scope?: string;
+  readonly body?: RequestBody;
   /** Follow redirects inside the proxy; only for GET and HEAD. */
   readonly follow: boolean;
   readonly signal?: AbortSignal;
@@ -54,13 +64,13 @@ export function createUpstream(transport: Transport, broker: TokenBroker, issued
   async function authorized(request: UpstreamRequest, url: URL): Promise<Authorized> {
     const { registry, method, headers, body, signal, identity } = request;
     const send = (authorization: string | undefined): Promise<TransportAnswer> =>
-      sendSafely(transport, {
+      sendSafely(transport, body?.replayable ?? true, () => ({
         url,
         method,
         headers: authorization === undefined ? headers : { ...headers, authorization },
-        ...(body === undefined ? {} : { body }),
+        ...(body === undefined ? {} : { upload: body.open() }),
         ...(signal === undefined ? {} : { signal }),
-      });
+      }));
     if (identity.kind === 'client') {
       return {
         answer: await send(identity.authorization),
@@ -69,19 +79,43 @@ export function createUpstream(transport: Transport, broker: TokenBroker, issued
     }
     if (identity.kind === 'nobody') return { answer: await send(undefined), visibility: 'public' };
     const { repository } = request;
-    const scope = repository === undefined ? '' : repositoryScope(repository, method);
+    const scope = request.scope ?? (repository === undefined ? '' : repositoryScope(repository, method));
     const purpose = { registry, repository, scope };
-    const held = await broker.held(purpose);
+    const once = body !== undefined && !body.replayable;
+    const held = (await broker.held(purpose)) ?? (once ? await grantAhead(purpose, signal) : undefined);
     const first = await send(held?.authorization);
-    if (first.status === 401) held?.drop();
-    if (first.status !== 401 || body !== undefined)
-      return { answer: first, visibility: held?.visibility ?? 'public' };
+    if (first.status !== 401) return { answer: first, visibility: held?.visibility ?? 'public' };
+    held?.drop();
+    if (once) {
+      if (held === undefined) return { answer: first, visibility: 'public' };
+      await discard(first);
+      throw new BreakwaterError(
+        'PUSH_INTERRUPTED',
+        `${registry.name} no longer accepts the proxy's token, and the body cannot be sent again`,
+      );
+    }
     const grant = await answerChallenge(purpose, first);
     if (grant === undefined || grant.authorization === held?.authorization) {
       return { answer: first, visibility: held?.visibility ?? 'public' };
     }
     await discard(first);
     return { answer: await send(grant.authorization), visibility: grant.visibility };
+  }
+
+  /** The grant for a body that can be sent but once: what the registry would ask for is asked before. */
+  async function grantAhead(
+    purpose: GrantPurpose,
+    signal: AbortSignal | undefined,
+  ): Promise<Grant | undefined> {
+    const answer = await sendSafely(transport, true, () => ({
+      url: registryUrl(purpose.registry, '/v2/'),
+      method: 'GET',
+      headers: {},
+      ...(signal === undefined ? {} : { signal }),
+    }));
+    const grant = answer.status === 401 ? await answerChallenge(purpose, answer) : undefined;
+    await discard(answer);
+    return grant;
   }
 
   async function answerChallenge(purpose: GrantPurpose, answer: TransportAnswer): Promise<Grant | undefined> {
@@ -142,14 +176,22 @@ function redirected({ request, url }: Step, location: string, registry: string):
   };
 }
 
+/** What may be done twice (RFC 9110 section 9.2.2). */
+const IDEMPOTENT: ReadonlySet<string> = new Set(['GET', 'HEAD', 'PUT', 'DELETE']);
+
 /** An idle connection may die the moment it is used again: a request that is safe to repeat is, once. */
-async function sendSafely(transport: Transport, request: TransportRequest): Promise<TransportAnswer> {
+async function sendSafely(
+  transport: Transport,
+  replayable: boolean,
+  request: () => TransportRequest,
+): Promise<TransportAnswer> {
+  const first = request();
   try {
-    return await transport.send(request);
+    return await transport.send(first);
   } catch (thrown) {
-    const safe = request.method === 'GET' || request.method === 'HEAD';
+    const safe = replayable && IDEMPOTENT.has(first.method) && first.signal?.aborted !== true;
     if (safe && thrown instanceof BreakwaterError && thrown.code === 'UPSTREAM_RESET')
-      return transport.send(request);
+      return transport.send(request());
     throw thrown;
   }
 }

@@ -22,6 +22,8 @@ export interface ScriptedRegistry extends ScriptedServer {
   putImage(repository: string, image: Image, ...tags: readonly string[]): void;
   /** Asks for credentials from now on. */
   protect(guard: Guard): void;
+  /** What its guard says to a request. */
+  readonly refusal: Guard;
 }
 
 interface Repository {
@@ -68,6 +70,7 @@ export async function startScriptedRegistry(options: ServerOptions = {}): Promis
     protect(next) {
       guard = next;
     },
+    refusal: (request, repository) => guard(request, repository),
   };
 }
 

@@ -1,10 +1,16 @@
-import { createServer as createHttpServer, type Server } from 'node:http';
+import {
+  createServer as createHttpServer,
+  type IncomingMessage,
+  type Server,
+  type ServerResponse,
+} from 'node:http';
 import { createServer as createHttpsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
 import type { Content } from './content.ts';
 import {
   createRequestLog,
+  type MutableRecord,
   type RecordedRequest,
   type RequestLog,
   type RequestMatch,
@@ -23,6 +29,9 @@ const FORM = 'application/x-www-form-urlencoded';
 /** Gives the right answer to a request, or undefined where it is another's. */
 type Handler = (request: RecordedRequest) => Answer | undefined;
 
+/** Answers a request whose body it reads itself; false where it is another's. */
+type Taker = (request: IncomingMessage, response: ServerResponse, record: MutableRecord) => boolean;
+
 /** An HTTP server in this process that answers rightly, unless a rule says otherwise, and records everything. */
 export interface ScriptedServer extends AsyncDisposable {
   readonly tls: boolean;
@@ -36,6 +45,8 @@ export interface ScriptedServer extends AsyncDisposable {
   on(match: RequestMatch, script: Script, times?: number): Rule;
   hold(match: RequestMatch, at: 'headers' | number, reply?: Reply): Hold;
   handle(handler: Handler): void;
+  /** Before all others. */
+  take(taker: Taker): void;
   /** Serves content at a path, whatever else would answer there. */
   serve(path: string, content: Content, headers?: Readonly<Record<string, string>>): void;
   /** Forgets rules and requests. */
@@ -47,6 +58,7 @@ export async function startScriptedServer({ tls = false }: ServerOptions = {}): 
   const requests = createRequestLog();
   const rules = createRules();
   const handlers: Handler[] = [];
+  const takers: Taker[] = [];
   const server: Server = tls ? createHttpsServer(await testTls()) : createHttpServer();
 
   function rightAnswer(record: RecordedRequest): Answer {
@@ -61,6 +73,7 @@ export async function startScriptedServer({ tls = false }: ServerOptions = {}): 
     request.on('error', () => undefined);
     response.on('error', () => undefined);
     const record = requests.add(request, response);
+    if (takers.some((taker) => taker(request, response, record))) return;
     const respond = (): void => {
       const answer = rightAnswer(record);
       sendReply(request, response, answer, rules.replyTo(record), record).catch(() =>
@@ -102,6 +115,7 @@ export async function startScriptedServer({ tls = false }: ServerOptions = {}): 
     on: (match, script, times) => rules.on(match, script, times),
     hold: (match, at, reply) => rules.hold(match, at, reply),
     handle: (handler) => void handlers.push(handler),
+    take: (taker) => void takers.push(taker),
     serve(path, content, headers = {}) {
       handlers.unshift((record) => {
         if (record.path !== path) return undefined;

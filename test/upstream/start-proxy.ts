@@ -19,7 +19,7 @@ type LogLine = Readonly<Record<string, string>>;
 
 export interface ProxyOptions {
   /** Servers that are intercepted; all others are reached only by redirects and realms. */
-  readonly registries: readonly ScriptedServer[];
+  readonly registries: readonly Pick<ScriptedServer, 'tls' | 'host'>[];
   readonly env?: Readonly<Record<string, string>>;
 }
 

@@ -97,18 +97,40 @@ export function createTokenService(server: ScriptedServer, options: TokenService
       const [, text = ''] = /^bearer (.+)$/i.exec(request.headers.authorization ?? '') ?? [];
       const known = tokens.get(text);
       const token = known !== undefined && performance.now() < known.endsAt ? known : undefined;
-      const scope = repository === undefined ? undefined : `repository:${repository}:pull`;
-      if (token !== undefined && (scope === undefined || token.scopes.includes(scope))) return undefined;
+      const scope =
+        repository === undefined ? undefined : `repository:${repository}:${actionsOf(request.method)}`;
+      if (token !== undefined && (scope === undefined || token.scopes.some((held) => covers(held, scope))))
+        return undefined;
       const parts = [
         `realm="${realm}"`,
         `service="${service}"`,
-        ...(scope === undefined ? [] : [`scope="${scope}"`]),
+        ...(scope === undefined ? [] : [`scope="${[scope, ...mounted(request)].join(' ')}"`]),
       ];
       return errorAnswer(401, 'UNAUTHORIZED', { 'www-authenticate': `Bearer ${parts.join(',')}` });
     },
     requests: () => server.requests.find({ path }),
     expireAll: () => tokens.clear(),
   };
+}
+
+/** What distribution wants for a method. */
+function actionsOf(method: string): string {
+  if (method === 'GET' || method === 'HEAD') return 'pull';
+  return method === 'DELETE' ? 'delete' : 'pull,push';
+}
+
+/** A blob that is mounted must be one that may be pulled. */
+function mounted({ query }: RecordedRequest): string[] {
+  const from = new URLSearchParams(query).get('from');
+  return from === null ? [] : [`repository:${from}:pull`];
+}
+
+function covers(held: string, wanted: string): boolean {
+  const parts = (scope: string): readonly string[] => scope.slice(scope.lastIndexOf(':') + 1).split(',');
+  return (
+    repositoryOf(held) === repositoryOf(wanted) &&
+    parts(wanted).every((action) => parts(held).includes(action))
+  );
 }
 
 function repositoryOf(scope: string): string | undefined {

@@ -24,7 +24,15 @@ export const PASSING = {
     path: 'push.buffering',
     parse: parseBoolean,
     default: 'true',
-    help: 'Whether a pushed body is received whole, on disk, before it goes upstream.',
+    help: 'Whether a pushed body is received whole, on disk within the bounds of the cache, before it goes upstream; otherwise it goes on as it comes.',
+    since: '0.1.0',
+  },
+  cachePushed: {
+    env: 'CACHE_PUSHED',
+    path: 'push.cached',
+    parse: parseBoolean,
+    default: 'true',
+    help: 'Whether what is pushed is kept in the cache once the registry has accepted it; needs `PROXY_REQUEST_BUFFERING=true`. Who may pull it is asked of the registry as ever.',
     since: '0.1.0',
   },
   verifySsl: {

@@ -116,6 +116,11 @@ export function createDoor(parts: DoorParts): Server {
       refuse(request, response, asBreakwaterError(thrown)),
     );
   });
+  server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => {
+    // who is refused may send its body or not: what would follow on the connection cannot be told
+    response.shouldKeepAlive = false;
+    server.emit('request', request, response);
+  });
   server.on('connect', (request: IncomingMessage, client: Socket, head: Buffer) => {
     client.on('error', () => client.destroy()); // a client that resets is gone, and nothing is lost
     enter(request, client, head).catch((thrown: unknown) => {

@@ -178,7 +178,7 @@ export function createDiskStore(options: DiskStoreOptions): Store {
           if (named !== undefined) warmth.moved(named, file.length - chunk.length, file.length);
         },
         read: (buffer, position) => file.read(buffer, position),
-        verify: () => void file.verify(),
+        verify: () => file.verify(),
         async publish(mediaType) {
           const digest = file.verify();
           await leaving.get(digest)?.catch(() => undefined); // or it would take the new file with it

@@ -21,6 +21,10 @@ export interface PullOptions {
   readonly platform?: string;
 }
 
+export interface PushOptions {
+  readonly credentials?: Credentials;
+}
+
 export interface Pulled {
   /** Of what the reference names: the index where there is one, but with skopeo the manifest it chose there. */
   readonly digest: string;

@@ -9,6 +9,7 @@ import {
   type ClientSettings,
   type Pulled,
   type PullOptions,
+  type PushOptions,
 } from './client.ts';
 
 /** A Docker engine of its own, started at the first use. It is the daemon that pulls, so the settings are its own. */
@@ -28,6 +29,15 @@ export class Docker {
     const digest = /^Digest: (sha256:\w+)$/m.exec(output)?.[1];
     if (digest === undefined) throw new Error(`docker pull printed no digest:\n${output}`);
     return { digest };
+  }
+
+  /** Pushes an image of an archive that names it; gives the digest of the manifest that Docker made of it. */
+  async push(archive: string, ref: string, { credentials }: PushOptions = {}): Promise<string> {
+    await this.#run(['load', '--input', archive]);
+    const output = await this.#run(['push', ref], credentials && { ref, credentials });
+    const digest = /digest: (sha256:\w+)/.exec(output)?.[1];
+    if (digest === undefined) throw new Error(`docker push printed no digest:\n${output}`);
+    return digest;
   }
 
   /** Runs the image's command, or another one, without network, and returns what it prints. */

@@ -1,4 +1,4 @@
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import {
   basicPair,
@@ -7,6 +7,7 @@ import {
   type ClientSettings,
   type Pulled,
   type PullOptions,
+  type PushOptions,
 } from './client.ts';
 
 // runc: crun refuses machines that mix both versions of cgroups. The limits: podman would else try to raise them.
@@ -31,6 +32,15 @@ export class Podman {
     const login = options.credentials === undefined ? [] : ['--creds', basicPair(options.credentials)];
     await this.#run(['pull', '--quiet', ...login, ...platformFlags(options.platform), ref]);
     return { digest: await this.#run(['image', 'inspect', '--format', '{{.Digest}}', ref]) };
+  }
+
+  /** Pushes a folder in the `dir:` layout; gives the digest of the manifest that podman made of it. */
+  async push(folder: string, ref: string, { credentials }: PushOptions = {}): Promise<string> {
+    const id = await this.#run(['pull', '--quiet', `dir:${folder}`]);
+    const file = join(this.#settings.folder, 'podman', 'digest');
+    const login = credentials === undefined ? [] : ['--creds', basicPair(credentials)];
+    await this.#run(['push', '--quiet', '--digestfile', file, ...login, id, `docker://${ref}`]);
+    return readFile(file, 'utf8');
   }
 
   /** Runs the image's command, or another one, without network, and returns what it prints. */

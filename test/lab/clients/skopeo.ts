@@ -1,7 +1,14 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { mkdir, readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { basicPair, clientEnv, type ClientSettings, type Pulled, type PullOptions } from './client.ts';
+import {
+  basicPair,
+  clientEnv,
+  type ClientSettings,
+  type Pulled,
+  type PullOptions,
+  type PushOptions,
+} from './client.ts';
 
 export interface SkopeoPull extends PullOptions {
   /** Every platform of an index instead of one. */
@@ -42,6 +49,36 @@ export class Skopeo {
     const manifest = await readFile(join(folder, 'manifest.json'));
     const digest = `sha256:${createHash('sha256').update(manifest).digest('hex')}`;
     return { digest, folder, manifest, blobBytes: await blobBytes(folder) };
+  }
+
+  /** Pushes a folder in the `dir:` layout, byte for byte; gives the digest of its manifest. */
+  async push(folder: string, ref: string, { credentials }: PushOptions = {}): Promise<string> {
+    const login = credentials === undefined ? [] : ['--dest-creds', basicPair(credentials)];
+    await this.#run([
+      'copy',
+      '--quiet',
+      '--all',
+      '--preserve-digests',
+      ...login,
+      `dir:${folder}`,
+      `docker://${ref}`,
+    ]);
+    return `sha256:${createHash('sha256')
+      .update(await readFile(join(folder, 'manifest.json')))
+      .digest('hex')}`;
+  }
+
+  /** Deletes the manifest that a reference names from its registry. */
+  async delete(ref: string): Promise<void> {
+    await this.#run(['delete', `docker://${ref}`]);
+  }
+
+  /** Makes an archive that Docker can load, of a folder in the `dir:` layout. */
+  async archive(folder: string, ref: string): Promise<string> {
+    const file = join(this.#settings.folder, 'skopeo', `${randomUUID()}.tar`);
+    await mkdir(join(this.#settings.folder, 'skopeo'), { recursive: true });
+    await this.#run(['copy', '--quiet', `dir:${folder}`, `docker-archive:${file}:${ref}`]);
+    return file;
   }
 
   /** The manifest or index a reference names, as it is. */
