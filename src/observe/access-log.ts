@@ -5,7 +5,7 @@ export type AccessLog = (exchange: Exchange) => void;
 
 /** The reference's keys, all strings, then ours. */
 export function createAccessLog(write: (line: string) => void, now: () => number): AccessLog {
-  return ({ request, response, registry, clientAddress, startedAt, outcome }) => {
+  return ({ request, response, registry, clientAddress, user, startedAt, outcome }) => {
     const { error } = outcome;
     const line = {
       access_time: new Date(startedAt).toISOString(),
@@ -23,6 +23,7 @@ export function createAccessLog(write: (line: string) => void, now: () => number
       client: clientAddress,
       duration: seconds(now() - startedAt),
       complete: String(response.writableFinished),
+      ...(user === undefined ? {} : { user }),
       ...(outcome.digest === undefined ? {} : { digest: outcome.digest }),
       ...(error === undefined ? {} : { error: error.code, error_message: error.message }),
     };
