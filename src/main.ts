@@ -129,7 +129,8 @@ async function serve(config: Config): Promise<number> {
     intercepts: matcher,
     now,
   });
-  const users = config.proxyUsersFile === undefined ? undefined : createUsers(config.proxyUsersFile, log);
+  const users =
+    config.proxyUsersFile === undefined ? undefined : await createUsers(config.proxyUsersFile, log);
   const peers: Peers = new WeakMap();
   const drain = createDrain();
   const door = createDoor({

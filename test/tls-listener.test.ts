@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import { copyFileSync, readFileSync, writeFileSync } from 'node:fs';
-import { connect as connectTcp } from 'node:net';
+import { connect as connectTcp, createServer, type AddressInfo, type Socket } from 'node:net';
 import { connect, type ConnectionOptions, type TLSSocket } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { makeCertificate, ROOT_EXTENSIONS, temporaryFolder } from '../src/ca/openssl.fixture.ts';
@@ -125,6 +125,35 @@ describe('a client that speaks TLS with the proxy', () => {
     proxy.signal('SIGTERM');
     expect((await proxy.exited).code).toBe(0);
     expect(performance.now() - begun).toBeLessThan(5_000);
+  });
+
+  test('may tunnel, and is cut where the target is', async () => {
+    const target = createServer();
+    target.listen(0, '127.0.0.1');
+    await once(target, 'listening');
+    const { proxy, port } = await start();
+    // A server on a port has an address that is an object.
+    const name = `127.0.0.1:${(target.address() as AddressInfo).port}`;
+    for (const end of ['end', 'resetAndDestroy', 'client'] as const) {
+      const accepted = once(target, 'connection');
+      const client = await secure(port);
+      client.on('error', () => undefined);
+      client.write(`CONNECT ${name} HTTP/1.1\r\nHost: x\r\n\r\n`);
+      expect(String((await once(client, 'data'))[0])).toMatch(/^HTTP\/1\.1 200 /);
+      const [server] = (await accepted) as [Socket];
+      server.on('error', () => undefined).resume();
+      client.write('question');
+      await once(server, 'data');
+      server.write('answer');
+      expect(String((await once(client, 'data'))[0])).toBe('answer');
+      const closed = Promise.all([once(client.resume(), 'close'), once(server, 'close')]);
+      if (end === 'client') client.destroy();
+      else server[end]();
+      if (end === 'end') client.end();
+      await closed;
+    }
+    target.close();
+    expect(proxy.running).toBe(true);
   });
 
   test('is cut where it does not shake hands in time', async () => {

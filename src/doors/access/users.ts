@@ -35,7 +35,7 @@ const WAITING = 256;
  * Reads an htpasswd file, now and whenever it changes; a change that cannot be read leaves what was known.
  * @throws `SETTING_INVALID` at the start.
  */
-export function createUsers(file: string, log: Logger): Users {
+export async function createUsers(file: string, log: Logger): Promise<Users> {
   let entries: UserEntries = new Map();
   // what is remembered is a keyed digest, which is of no use without the key
   const key = randomBytes(32);
@@ -56,6 +56,8 @@ export function createUsers(file: string, log: Logger): Users {
   try {
     // after the watch began: a change in between would be missed
     entries = readUsersFile(file);
+    // a machine that the library has no binary for must not find out at the first login
+    if ([...entries.values()].some(({ hash }) => hash.startsWith('$2'))) await import('bcrypt');
   } catch (thrown) {
     close();
     throw thrown;

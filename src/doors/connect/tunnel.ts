@@ -1,4 +1,5 @@
 import { connect, type Socket } from 'node:net';
+import { TLSSocket } from 'node:tls';
 import type { Config } from '../../config/config.ts';
 import { BreakwaterError } from '../../registry/errors.ts';
 import { checkedLookup, checkLiteral, type Destinations } from '../../upstream/destinations.ts';
@@ -24,12 +25,18 @@ export function createTunnel(config: Config, destinations: Destinations): Tunnel
       [client, upstream],
       [upstream, client],
     ] as const) {
-      socket.on('error', () => peer.resetAndDestroy()); // a plain end would pass what was cut off for whole
+      socket.on('error', () => cut(peer)); // a plain end would pass what was cut off for whole
       socket.on('close', () => peer.destroySoon());
     }
     // bytes in either direction show that the tunnel lives
     upstream.setTimeout(idle, () => upstream.destroy());
   };
+}
+
+/** Only TCP has a reset; TLS is cut by an end without a word. */
+function cut(socket: Socket): void {
+  if (socket instanceof TLSSocket) socket.destroy();
+  else socket.resetAndDestroy();
 }
 
 /** @throws `TUNNEL_REFUSED` or `TUNNEL_FAILED`. */

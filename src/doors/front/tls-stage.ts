@@ -43,6 +43,8 @@ export function createTlsStage({ files, timeout, log, onSecure }: TlsStageParts)
     // whoever has none is a client without a name; one that is not accepted is cut below
     rejectUnauthorized: false,
     handshakeTimeout: timeout,
+    // as the door's own connections are: a client that ended its side may still be answered
+    allowHalfOpen: true,
     ALPNProtocols: ['http/1.1'],
   });
   server.on('secureConnection', (secured) => {
