@@ -330,7 +330,7 @@ function fakeExchange(): Exchange {
     request as unknown as IncomingMessage,
     response as unknown as ServerResponse,
     registryHost('quay.io', 443),
-    { address: '127.0.0.1', user: undefined },
+    { address: '127.0.0.1', user: { name: 'alice' } },
     0,
   );
 }
