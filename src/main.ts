@@ -7,14 +7,18 @@ import { runCli } from './cli/run-cli.ts';
 import { loadConfig, type Config } from './config/config.ts';
 import { credentialFiles } from './config/credential-files.ts';
 import { createRegistryMatcher } from './config/registry-pattern.ts';
+import { createAdmission } from './doors/access/admission.ts';
+import { createUsers } from './doors/access/users.ts';
 import { createDoor } from './doors/connect/door.ts';
 import { createDrain } from './doors/drain.ts';
-import { listen } from './doors/listen.ts';
+import { openListeners } from './doors/front/listeners.ts';
+import type { Peers } from './doors/peers.ts';
 import { stopSignal } from './doors/stop-signal.ts';
 import { createSite } from './doors/site/site.ts';
 import { createAccessLog } from './observe/access-log.ts';
 import { createLineWriter } from './observe/line-writer.ts';
 import { createLog } from './observe/log.ts';
+import { createRefusalLog } from './observe/refusal-log.ts';
 import { startSummary } from './observe/start-summary.ts';
 import { createPulls } from './pulls/pulls.ts';
 import { asBreakwaterError } from './registry/errors.ts';
@@ -36,6 +40,7 @@ import { createIssuedTokens } from './upstream/issued-tokens.ts';
 import { createCircuit, withCircuit } from './upstream/circuit.ts';
 import { createConsiderate } from './upstream/considerate.ts';
 import { createRateLimits } from './upstream/rate-limits.ts';
+import { createDestinations } from './upstream/destinations.ts';
 import { createTokenBroker } from './upstream/token-broker.ts';
 import { createTransport } from './upstream/transport.ts';
 import { trustContext } from './upstream/trust.ts';
@@ -92,7 +97,15 @@ async function serve(config: Config): Promise<number> {
   });
   const stopSweep = startInactiveSweep(store, objects, config.cacheInactive, now, onFault);
 
+  const matcher = createRegistryMatcher(config.registries);
+  const destinations = createDestinations({
+    matcher,
+    allow: config.tunnelAllow,
+    deny: config.tunnelDeny,
+    allowLocal: config.allowLocalAddresses,
+  });
   const direct = createTransport({
+    destinations,
     secureContext: trustContext(config.extraCaFile),
     verify: config.verifySsl,
     ipv4Only: config.disableIpv6,
@@ -101,7 +114,6 @@ async function serve(config: Config): Promise<number> {
     sendTimeout: config.proxySendTimeout,
   });
   const transport = withCircuit(direct, createCircuit(log, now));
-  const matcher = createRegistryMatcher(config.registries);
   const sourceParts = { transport, matcher, env: process.env, log, now };
   const credentials = createCredentials(matcher, now);
   // first, so that no change is missed while they are read
@@ -140,8 +152,11 @@ async function serve(config: Config): Promise<number> {
     onFault,
     now,
   });
+  const users =
+    config.proxyUsersFile === undefined ? undefined : await createUsers(config.proxyUsersFile, log);
+  const peers: Peers = new WeakMap();
   const drain = createDrain();
-  const server = createDoor({
+  const door = createDoor({
     config,
     contexts: createLeafContexts(authority),
     matcher,
@@ -150,11 +165,16 @@ async function serve(config: Config): Promise<number> {
     log,
     onFinished: createAccessLog((line) => accessLog.write(line), now),
     onTunnel: (client) => drain.keep(client),
+    admission: createAdmission(config, users),
+    destinations,
+    peers,
+    onRefused: createRefusalLog((line) => accessLog.write(line)),
     now,
   });
-  drain.watch(server);
+  drain.watch(door);
   const stop = stopSignal();
-  const address = await listen(server, config.listen);
+  const listeners = await openListeners({ config, door, peers, drain, log });
+  const address = listeners.addresses.join(', ');
   process.stderr.write(startSummary({ version, address, config, ca: authority, cached: store.totals() }));
 
   const signal = await stop;
@@ -164,6 +184,8 @@ async function serve(config: Config): Promise<number> {
   await watched.close();
   await transport.close();
   stopSweep();
+  users?.close();
+  listeners.close();
   await fills.idle();
   await pulls.close();
   await store.close();

@@ -219,7 +219,7 @@ test('what is refused, or says nothing and leaves, leaves no connection open', a
   const before = open();
   for (let n = 0; n < 20; n++) {
     const refused = await openTunnel(proxy, '127.0.0.1:1');
-    expect(refused.status).toBe(502);
+    expect(refused.status).toBe(403);
     refused.socket.end();
     const junk = await dial(proxy);
     junk.end('\0junk\r\n\r\n');

@@ -341,7 +341,7 @@ function fakeExchange(): Exchange {
     request as unknown as IncomingMessage,
     response as unknown as ServerResponse,
     registryHost('quay.io', 443),
-    '127.0.0.1',
+    { address: '127.0.0.1', user: { name: 'alice' } },
     0,
   );
 }

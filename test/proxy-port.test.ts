@@ -24,7 +24,7 @@ let proxy: LocalProxy;
 
 beforeAll(async () => {
   folder = await temporaryFolder();
-  proxy = await startLocalProxy(folder.path);
+  proxy = await startLocalProxy(folder.path, { TUNNEL_ALLOW: '*' });
 });
 
 afterAll(async () => {

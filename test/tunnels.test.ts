@@ -21,6 +21,7 @@ beforeAll(async () => {
     REGISTRIES,
     PROXY_CONNECT_READ_TIMEOUT: '1s',
     PROXY_CONNECT_SEND_TIMEOUT: '1s',
+    TUNNEL_ALLOW: '*',
   });
 });
 

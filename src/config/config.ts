@@ -126,24 +126,31 @@ function problemAt(
   return { subject, value: source?.text, place: source?.place, reason, mend };
 }
 
+const PAIR = 'a certificate and its key belong together';
+const NO_LISTENER = 'it is of the listener for TLS';
+
+/** Settings that mean nothing without another. */
+const TOGETHER: readonly { given: SettingName; missing: SettingName; why: string }[] = [
+  { given: 'caCrtFile', missing: 'caKeyFile', why: PAIR },
+  { given: 'caKeyFile', missing: 'caCrtFile', why: PAIR },
+  { given: 'listenTls', missing: 'listenTlsCertFile', why: 'TLS needs a certificate' },
+  { given: 'listenTls', missing: 'listenTlsKeyFile', why: 'TLS needs the key of its certificate' },
+  { given: 'listenTlsCertFile', missing: 'listenTls', why: NO_LISTENER },
+  { given: 'listenTlsKeyFile', missing: 'listenTls', why: NO_LISTENER },
+  { given: 'listenTlsClientCaFile', missing: 'listenTls', why: NO_LISTENER },
+];
+
 /** Settings that are well-formed one by one and make no sense together. */
 function contradictions(
   values: Readonly<Record<string, unknown>>,
   sources: Partial<Record<SettingName, SettingSource>>,
 ): readonly Problem[] {
-  const pairs = [
-    ['caCrtFile', 'caKeyFile'],
-    ['caKeyFile', 'caCrtFile'],
-  ] as const satisfies readonly (readonly [SettingName, SettingName])[];
-  return pairs
-    .filter(
-      ([given, missing]) => values[given] !== undefined && missing in values && values[missing] === undefined,
-    )
-    .map(([given, missing]) => {
-      const { env } = SETTINGS[missing];
-      const mend = `Set ${env} too: a certificate and its key belong together.`;
-      return problemAt(SETTINGS[given], sources[given], `${env} is not set`, mend);
-    });
+  return TOGETHER.filter(
+    ({ given, missing }) => values[given] !== undefined && missing in values && values[missing] === undefined,
+  ).map(({ given, missing, why }) => {
+    const { env } = SETTINGS[missing];
+    return problemAt(SETTINGS[given], sources[given], `${env} is not set`, `Set ${env} too: ${why}.`);
+  });
 }
 
 function isConfig(values: Record<string, unknown>): values is Config {

@@ -19,6 +19,8 @@ export interface RegistryMatcher {
   (host: string, port: number): boolean;
   /** How a registry is spoken to upstream; undefined where the host and port are no registry's. */
   schemeFor(host: string, port: number): RegistryScheme | undefined;
+  /** Whether an entry has the whole name, not only the end of it, which is in other hands. */
+  names(host: string, port: number): boolean;
 }
 
 /** Intercepted whatever `REGISTRIES` says; the first is the name by which clients can reach the proxy itself. */
@@ -83,7 +85,10 @@ export function createRegistryMatcher(patterns: readonly RegistryPattern[]): Reg
     }
     return undefined;
   }
-  return Object.assign((host: string, port: number) => schemeFor(host, port) !== undefined, { schemeFor });
+  return Object.assign((host: string, port: number) => schemeFor(host, port) !== undefined, {
+    schemeFor,
+    names: (host: string, port: number) => exact.has(`${plainName(host)}:${port}`),
+  });
 }
 
 /** `GHCR.IO.` and `ghcr.io` are one name in DNS; a CONNECT may carry an IPv6 address in brackets. */

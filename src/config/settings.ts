@@ -1,4 +1,5 @@
 import type { Setting } from './setting.ts';
+import { ACCESS } from './settings/access.ts';
 import { AUTHORITY } from './settings/authority.ts';
 import { CACHING } from './settings/caching.ts';
 import { DIAGNOSING } from './settings/diagnosing.ts';
@@ -13,6 +14,7 @@ import { TIMEOUTS } from './settings/timeouts.ts';
 export const SETTINGS = {
   ...FILE,
   ...LISTENING,
+  ...ACCESS,
   ...AUTHORITY,
   ...REGISTRIES,
   ...CACHING,
@@ -31,6 +33,7 @@ export interface SettingGroup {
 export const SETTING_GROUPS: readonly SettingGroup[] = [
   { title: 'Configuration file', settings: FILE },
   { title: 'Listening', settings: LISTENING },
+  { title: 'Who may use it, and where it leads', settings: ACCESS },
   { title: 'Certificate authority', settings: AUTHORITY },
   { title: 'Registries and credentials', settings: REGISTRIES },
   { title: 'Cache', settings: CACHING },

@@ -84,18 +84,31 @@ const word = v.pipe(
 
 /** What a setting's parser makes of text or a number. */
 export function parsed<Value>(parse: (text: string) => Value) {
+  return v.pipe(word, parsing(parse));
+}
+
+/** What a parser makes of words: one text that white space or commas divide, or a list of texts. */
+export function parsedWords<Value>(parse: (words: readonly string[]) => Value) {
   return v.pipe(
-    word,
-    v.rawTransform<string, Value>(({ dataset, addIssue, NEVER }) => {
-      try {
-        return parse(dataset.value);
-      } catch (thrown) {
-        const { message, mend = '' } = asBreakwaterError(thrown);
-        addIssue({ message: message + BETWEEN + mend });
-        return NEVER;
-      }
-    }),
+    v.union(
+      [v.string(), v.array(v.string())],
+      `it is neither text nor a list of texts${BETWEEN}Write one, or a list of them.`,
+    ),
+    v.transform((given) => [given].flat().join(' ')),
+    parsing((text: string) => parse(text.split(/[\s,]+/).filter((item) => item !== ''))),
   );
+}
+
+function parsing<Value>(parse: (text: string) => Value) {
+  return v.rawTransform<string, Value>(({ dataset, addIssue, NEVER }) => {
+    try {
+      return parse(dataset.value);
+    } catch (thrown) {
+      const { message, mend = '' } = asBreakwaterError(thrown);
+      addIssue({ message: message + BETWEEN + mend });
+      return NEVER;
+    }
+  });
 }
 
 /** True or false; as a word too, which is how the configuration file hands it on. */

@@ -1,8 +1,8 @@
 import * as v from 'valibot';
-import { DOCKER_HUB, DOCKER_HUB_NAMES } from '../registry/docker-hub.ts';
 import { parseGlob, type GlobMatcher } from './glob.ts';
 import { parseTime } from './nginx-time.ts';
-import { settingError } from './setting.ts';
+import { parseJson } from './json-text.ts';
+import { parseRegistryGlob } from './registry-glob.ts';
 import { flag, parsed, readList, StructureError, type StructureFault } from './structure.ts';
 
 /** What holds for the tags that a rule matches; the first rule that matches decides. Times in milliseconds. */
@@ -39,7 +39,7 @@ const SHAPE = {
 
 /** Parses the rules as JSON, as the environment has them. */
 export function parseTagRules(text: string): readonly TagRule[] {
-  return readTagRules(parseJson(text));
+  return readTagRules(parseJson(text, '[{"tag":"*-nightly","fresh":"10m"}]'));
 }
 
 /** Reads the rules as a list of mappings; times are nginx's, and a bare number is seconds. */
@@ -73,30 +73,4 @@ function contradictions(rule: TagRule, index: number): readonly StructureFault[]
     ];
   }
   return [];
-}
-
-/** Names in DNS have no case, and Docker Hub has more than one. */
-function parseRegistryGlob(text: string): GlobMatcher {
-  const glob = parseGlob(text.startsWith('/') ? text : text.toLowerCase());
-  return {
-    source: glob.source,
-    matches(name) {
-      const lower = name.toLowerCase();
-      return lower === DOCKER_HUB
-        ? DOCKER_HUB_NAMES.some((candidate) => glob.matches(candidate))
-        : glob.matches(lower);
-    },
-  };
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch (thrown) {
-    const reason = thrown instanceof Error ? thrown.message : String(thrown);
-    throw settingError(
-      `it is not JSON: ${reason}`,
-      'Write a list, e.g. [{"tag":"*-nightly","fresh":"10m"}].',
-    );
-  }
 }

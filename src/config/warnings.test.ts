@@ -3,12 +3,31 @@ import { loadConfig } from './config.ts';
 import { configWarnings } from './warnings.ts';
 
 const warnings = (env: Readonly<Record<string, string>>): readonly string[] =>
-  configWarnings(loadConfig(env).config);
+  configWarnings(loadConfig({ LISTEN: '127.0.0.1:3128', ...env }).config);
 const cached = { ENABLE_MANIFEST_CACHE: 'true' };
 
 describe('configWarnings', () => {
-  test('the defaults give none', () => {
+  test('a proxy of this machine alone gives none', () => {
     expect(warnings({})).toEqual([]);
+  });
+
+  test('everybody may use a proxy that others reach, unless a setting limits it', () => {
+    const open = [expect.stringContaining('everybody who reaches this proxy may use it')];
+    expect(warnings({ LISTEN: '' })).toEqual(open);
+    expect(warnings({ LISTEN: '[::]:3128' })).toEqual(open);
+    expect(warnings({ LISTEN: '', DENY_CLIENTS: '192.0.2.1' })).toEqual(open);
+    expect(warnings({ LISTEN: '[::1]:3128' })).toEqual([]);
+    expect(warnings({ LISTEN: '', ALLOW_CLIENTS: '10.0.0.0/8' })).toEqual([]);
+    expect(warnings({ LISTEN: '', PROXY_USERS_FILE: '/etc/users' })).toEqual([]);
+    expect(warnings({ LISTEN: '', ACCESS_RULES: '[{"access":"allow"}]' })).toEqual([]);
+  });
+
+  test('a rule names users and nobody can log in', () => {
+    const rules = '[{"access":"deny","clients":"192.0.2.1"},{"access":"allow","users":"alice"}]';
+    expect(warnings({ ACCESS_RULES: rules })).toEqual([
+      'rule 2 of ACCESS_RULES names users, and nobody can log in; set PROXY_USERS_FILE',
+    ]);
+    expect(warnings({ ACCESS_RULES: rules, PROXY_USERS_FILE: '/etc/users' })).toEqual([]);
   });
 
   test('the moving tags that the second tier of docker-registry-proxy freezes are named', () => {

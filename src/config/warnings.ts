@@ -1,3 +1,4 @@
+import { addressSet } from './address-set.ts';
 import type { Config } from './config.ts';
 import { SETTINGS } from './settings.ts';
 
@@ -8,6 +9,7 @@ const MOVING_TAGS: readonly { readonly tag: string; readonly shown: string }[] =
   { tag: `sha256-${'5f0a'.repeat(16)}.sig`, shown: 'sha256-<hex>.sig' },
 ];
 const DAY = 86_400_000;
+const LOOPBACK = addressSet(['127.0.0.0/8', '::1']);
 
 type TierTime = 'manifestCachePrimaryTime' | 'manifestCacheSecondaryTime' | 'manifestCacheDefaultTime';
 const TIERS: readonly { readonly time: TierTime; readonly mend: string }[] = [
@@ -25,6 +27,8 @@ export function configWarnings(config: Config): readonly string[] {
       : [
           'VERIFY_SSL=false: the certificates of registries are not verified; EXTRA_CA_FILE is the safer way',
         ]),
+    ...openDoor(config),
+    ...usersOfNoList(config),
     ...heldCredentials(config),
     ...sharedPushes(config),
     ...(config.offline
@@ -57,6 +61,32 @@ function tierOf(config: Config, tag: string): TierTime | undefined {
   return config.manifestCacheSecondaryRegex.matches(tag)
     ? 'manifestCacheSecondaryTime'
     : 'manifestCacheDefaultTime';
+}
+
+/** Everybody may use a proxy that is reached from elsewhere. */
+function openDoor(config: Config): readonly string[] {
+  const { listen, listenTls, allowClients, proxyUsersFile, accessRules, listenTlsClientCaFile } = config;
+  const limited =
+    allowClients.sources.length > 0 ||
+    accessRules.length > 0 ||
+    (proxyUsersFile ?? listenTlsClientCaFile) !== undefined;
+  const reached = [listen, listenTls].some((address) => address !== undefined && !isLoopback(address.host));
+  return limited || !reached
+    ? []
+    : [
+        'everybody who reaches this proxy may use it; ALLOW_CLIENTS, PROXY_USERS_FILE or ACCESS_RULES limit it',
+      ];
+}
+
+function isLoopback(host: string): boolean {
+  return host === 'localhost' || LOOPBACK.has(host);
+}
+
+function usersOfNoList({ accessRules, proxyUsersFile, listenTlsClientCaFile }: Config): readonly string[] {
+  const logins = proxyUsersFile !== undefined || listenTlsClientCaFile !== undefined;
+  const named = accessRules.findIndex(({ users }) => users !== undefined);
+  if (logins || named === -1) return [];
+  return [`rule ${named + 1} of ACCESS_RULES names users, and nobody can log in; set PROXY_USERS_FILE`];
 }
 
 function heldCredentials({ credentials, dockerConfigs, cloudRegistries }: Config): readonly string[] {

@@ -1,10 +1,12 @@
-import type { Server } from 'node:http';
-import type { Socket } from 'node:net';
+import type { Server as HttpServer } from 'node:http';
+import type { Server, Socket } from 'node:net';
 
 /** Ends a server without cutting what is under way. */
 export interface Drain {
   /** Counts a server's connections from now on; before it listens. */
-  watch(server: Server): void;
+  watch(server: HttpServer): void;
+  /** Counts the connections of a listener before such a server. */
+  watchFront(front: Server): void;
   /** A connection that carries a tunnel: whether it is at work, only its bytes tell. */
   keep(socket: Socket): void;
   /**
@@ -24,14 +26,19 @@ export function createDrain(): Drain {
   const tunnels = new Set<Socket>();
   let draining = false;
 
+  function count(server: Server): void {
+    servers.add(server);
+    // also those that a CONNECT took out of the server's sight
+    server.on('connection', (socket: Socket) => {
+      sockets.add(socket);
+      socket.once('close', () => sockets.delete(socket));
+    });
+  }
+
   return {
+    watchFront: count,
     watch(server) {
-      servers.add(server);
-      // also those that a CONNECT took out of the server's sight
-      server.on('connection', (socket: Socket) => {
-        sockets.add(socket);
-        socket.once('close', () => sockets.delete(socket));
-      });
+      count(server);
       server.on('request', (request, response) => {
         const { socket } = request;
         busy.add(socket);
@@ -53,7 +60,8 @@ export function createDrain(): Drain {
       );
       for (const socket of sockets) {
         if (tunnels.has(socket)) endWhenIdle(socket);
-        else if (!busy.has(socket) && !isCarrier(socket, busy)) socket.destroySoon();
+        else if (!busy.has(socket) && !isCarrier(socket, busy) && !isCarrier(socket, tunnels))
+          socket.destroySoon();
       }
       let cut = false;
       const timer = setTimeout(() => {
@@ -80,8 +88,18 @@ function endWhenIdle(socket: Socket): void {
   socket.once('close', () => clearInterval(timer));
 }
 
-/** True for the raw socket below a TLS one that is at work; ending it would cut the answer. */
+/** True for a socket below a TLS one that is at work; ending it would cut the answer. */
 function isCarrier(socket: Socket, busy: ReadonlySet<Socket>): boolean {
-  for (const secure of busy) if ('_parent' in secure && secure._parent === socket) return true;
+  for (const secure of busy) {
+    let carrier: unknown = carrierOf(secure);
+    while (carrier !== undefined && carrier !== socket) carrier = carrierOf(carrier);
+    if (carrier === socket) return true;
+  }
   return false;
+}
+
+function carrierOf(socket: unknown): unknown {
+  return typeof socket === 'object' && socket !== null && '_parent' in socket
+    ? (socket._parent ?? undefined)
+    : undefined;
 }

@@ -1,17 +1,21 @@
-import type { Server } from 'node:http';
+import type { Server } from 'node:net';
 import { BreakwaterError } from '../registry/errors.ts';
 
 /**
  * Binds a server; gives the address it listens on as `host:port`.
  * @throws `LISTEN_FAILED` with what to do about it.
  */
-export function listen(server: Server, { host, port }: { host: string; port: number }): Promise<string> {
+export function listen(
+  server: Server,
+  { host, port }: { host: string; port: number },
+  variable = 'LISTEN',
+): Promise<string> {
   return new Promise((resolve, reject) => {
     server.once('error', (cause: NodeJS.ErrnoException) => {
       reject(
-        new BreakwaterError('LISTEN_FAILED', `LISTEN=${host}:${port}: ${cause.message}`, {
+        new BreakwaterError('LISTEN_FAILED', `${variable}=${host}:${port}: ${cause.message}`, {
           cause,
-          mend: MENDS[cause.code ?? ''] ?? 'Set LISTEN to an address of this machine.',
+          mend: mendOf(cause.code, variable),
         }),
       );
     });
@@ -27,7 +31,9 @@ export function listen(server: Server, { host, port }: { host: string; port: num
   });
 }
 
-const MENDS: Readonly<Record<string, string>> = {
-  EADDRINUSE: 'Another program listens there: stop it, or set LISTEN to another port.',
-  EACCES: 'Ports below 1024 need privileges: set LISTEN to a higher port.',
-};
+function mendOf(code: string | undefined, variable: string): string {
+  if (code === 'EADDRINUSE')
+    return `Another program listens there: stop it, or set ${variable} to another port.`;
+  if (code === 'EACCES') return `Ports below 1024 need privileges: set ${variable} to a higher port.`;
+  return `Set ${variable} to an address of this machine.`;
+}

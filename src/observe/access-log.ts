@@ -5,7 +5,7 @@ export type AccessLog = (exchange: Exchange) => void;
 
 /** The reference's keys, all strings, then ours. */
 export function createAccessLog(write: (line: string) => void, now: () => number): AccessLog {
-  return ({ request, response, registry, clientAddress, startedAt, outcome }) => {
+  return ({ request, response, registry, clientAddress, user, startedAt, outcome }) => {
     const { error } = outcome;
     const upstream = outcome.upstream ?? '';
     const line: Record<string, string> = {
@@ -24,6 +24,7 @@ export function createAccessLog(write: (line: string) => void, now: () => number
       duration: seconds(now() - startedAt),
       complete: String(response.writableFinished),
     };
+    if (user !== undefined) line['user'] = user;
     if (outcome.digest !== undefined) line['digest'] = outcome.digest;
     if (error !== undefined) {
       line['error'] = error.code;

@@ -21,6 +21,7 @@ export interface StartFacts {
 export function startSummary({ version, address, config, ca, cached }: StartFacts): string {
   const rows: readonly (readonly [string, string])[] = [
     ['listening on', address],
+    ['clients', describeClients(config)],
     [
       'CA',
       `${ca.subject}${ca.created ? ' (made just now)' : ''}, until ${ca.notAfter.toISOString().slice(0, 10)}`,
@@ -55,6 +56,23 @@ function describeCredentials({ credentials, dockerConfigs, cloudRegistries }: Co
   });
   const cloud = cloudRegistries.map(({ provider, host }) => `${host} (${provider})`);
   return [...listed, ...cloud, ...dockerConfigs].join(', ') || 'none';
+}
+
+function describeClients(config: Config): string {
+  const { allowClients, denyClients, accessRules } = config;
+  const logins = [
+    ...(config.proxyUsersFile === undefined ? [] : [`users of ${config.proxyUsersFile}`]),
+    ...(config.listenTlsClientCaFile === undefined
+      ? []
+      : [`certificates of ${config.listenTlsClientCaFile}`]),
+  ];
+  const parts = [
+    ...(allowClients.sources.length === 0 ? [] : [`at ${allowClients.sources.join(' ')}`]),
+    ...(denyClients.sources.length === 0 ? [] : [`not at ${denyClients.sources.join(' ')}`]),
+    ...(logins.length === 0 ? [] : [logins.join(' or ')]),
+    ...(accessRules.length === 0 ? [] : [`as ${accessRules.length} rules say`]),
+  ];
+  return parts.join(', ') || 'everybody who reaches it';
 }
 
 function describePattern({ match, host, port, scheme }: Config['registries'][number]): string {

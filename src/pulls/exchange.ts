@@ -11,6 +11,8 @@ export interface Exchange {
   readonly response: ServerResponse;
   readonly registry: RegistryHost;
   readonly clientAddress: string;
+  /** The name of the user that is logged in at the proxy. */
+  readonly user: string | undefined;
   readonly identity: Identity;
   /** Milliseconds since the epoch. */
   readonly startedAt: number;
@@ -35,14 +37,15 @@ export function createExchange(
   request: IncomingMessage,
   response: ServerResponse,
   registry: RegistryHost,
-  clientAddress: string,
+  { address, user }: { readonly address: string; readonly user: { readonly name: string } | undefined },
   now: number,
 ): Exchange {
   return {
     request,
     response,
     registry,
-    clientAddress,
+    clientAddress: address,
+    user: user?.name,
     identity: identityOf(request.headers.authorization),
     startedAt: now,
     outcome: {

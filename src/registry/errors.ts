@@ -92,6 +92,28 @@ export const ERRORS = {
     false,
     'CONNECT needs a target of the form host:port.',
   ),
+  ACCESS_DENIED: kind(
+    403,
+    'DENIED',
+    'client',
+    false,
+    'This client or user may not use the proxy for that (ALLOW_CLIENTS, DENY_CLIENTS, ACCESS_RULES).',
+  ),
+  LOGIN_REQUIRED: kind(
+    407,
+    'UNAUTHORIZED',
+    'client',
+    false,
+    'The proxy wants a user and password (PROXY_USERS_FILE) that the request does not carry, or they are wrong.',
+  ),
+  LOGIN_BUSY: kind(503, 'UNAVAILABLE', 'internal', true, 'Too many passwords wait to be checked.'),
+  TUNNEL_REFUSED: kind(
+    403,
+    'DENIED',
+    'client',
+    false,
+    'The target of a tunnel or of a plain-HTTP request is one that clients may not reach (TUNNEL_ALLOW, TUNNEL_DENY, ALLOW_LOCAL_ADDRESSES).',
+  ),
   UNAUTHORIZED: kind(
     401,
     'UNAUTHORIZED',
@@ -159,6 +181,13 @@ export const ERRORS = {
     'upstream',
     false,
     'The registry redirected more than ten times, or to an address that cannot be followed.',
+  ),
+  UPSTREAM_ADDRESS: kind(
+    502,
+    'UNKNOWN',
+    'upstream',
+    false,
+    "A registry's redirect or token service leads to an address that it must not name, such as loopback or cloud metadata (ALLOW_LOCAL_ADDRESSES).",
   ),
   UPSTREAM_TOKEN: kind(
     502,

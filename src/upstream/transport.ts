@@ -1,5 +1,7 @@
 import type { SecureContext } from 'node:tls';
-import { Agent, type Dispatcher } from 'undici';
+import { LRUCache } from 'lru-cache';
+import { Agent, buildConnector, type Dispatcher } from 'undici';
+import { checkedLookup, checkLiteral, type Destinations } from './destinations.ts';
 import { upstreamFailure } from './failure.ts';
 import { startSending } from './sending.ts';
 
@@ -7,12 +9,15 @@ import { startSending } from './sending.ts';
 export const MAX_HEADER_SIZE = 128 * 1024;
 /** Requests to one origin under way at once; more wait in its queue, none fails. */
 const CONNECTIONS_PER_ORIGIN = 128;
+/** Hosts beside the registries, such as their CDNs, whose TLS sessions are remembered. */
+const CHECKED_ORIGINS = 500;
 
 export interface TransportOptions {
   /** Holds what chains are checked against. */
   readonly secureContext: SecureContext;
   readonly verify: boolean;
   readonly ipv4Only: boolean;
+  readonly destinations: Destinations;
   /** Milliseconds to a connection, and to the first header. */
   readonly connectTimeout: number;
   readonly readTimeout: number;
@@ -54,12 +59,13 @@ export function createTransport(options: TransportOptions): Transport {
     headersTimeout: options.readTimeout,
     // its clock stops under back-pressure, so whoever reads the body watches over it
     bodyTimeout: 0,
-    connect: {
+    connect: guardedConnector(options.destinations, {
+      allowH2: false,
       secureContext: options.secureContext,
       rejectUnauthorized: options.verify,
       timeout: options.connectTimeout,
       ...(options.ipv4Only ? { family: 4 } : { autoSelectFamily: true }),
-    },
+    }),
   });
   return {
     async send({ url, method, headers, body, upload, signal }) {
@@ -86,5 +92,27 @@ export function createTransport(options: TransportOptions): Transport {
       }
     },
     close: () => agent.destroy(),
+  };
+}
+
+/** Makes connections, each to an address that was checked where its host is not one that the configuration names. */
+function guardedConnector(
+  destinations: Destinations,
+  options: buildConnector.BuildOptions,
+): buildConnector.connector {
+  const connect = buildConnector(options);
+  // one each, as the check is one of host and port and a connector keeps the TLS sessions
+  const checked = new LRUCache<string, buildConnector.connector>({ max: CHECKED_ORIGINS });
+  return (target, callback) => {
+    const { hostname } = target;
+    const port = Number(target.port || (target.protocol === 'http:' ? 80 : 443));
+    const check = destinations.ofRegistries(hostname, port);
+    if (check === undefined) return connect(target, callback);
+    const refusal = checkLiteral(hostname, check);
+    if (refusal !== undefined) return callback(refusal, null);
+    const key = `${hostname}:${port}`;
+    const connector = checked.get(key) ?? buildConnector({ ...options, lookup: checkedLookup(check) });
+    checked.set(key, connector);
+    connector(target, callback);
   };
 }

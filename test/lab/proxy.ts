@@ -49,6 +49,8 @@ export class Proxy {
       LISTEN: `${PROXY_ADDRESS}:${PORT}`,
       CACHE_DIR: this.cacheDir,
       CA_DIR: this.caDir,
+      // everything upstream is on this machine
+      ALLOW_LOCAL_ADDRESSES: '127.0.0.0/8',
       EXTRA_CA_FILE: home.ca,
       // what is asked upstream must not depend on how fast a test is
       TAG_CHECK_INTERVAL: '0',

@@ -87,6 +87,8 @@ export async function startLocalProxy(folder: string, settings: Settings = {}): 
     LISTEN: `${HOST}:0`,
     CACHE_DIR: join(folder, 'cache'),
     CA_DIR: join(folder, 'ca'),
+    // everything upstream is on this machine
+    ALLOW_LOCAL_ADDRESSES: '127.0.0.0/8',
     ...settings,
   });
   const job = new Job(argv, { env });

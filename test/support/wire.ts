@@ -17,6 +17,10 @@ export interface Answer {
 }
 
 export interface Question {
+  /** `user:password` for the proxy. */
+  readonly login?: string;
+  /** Another address of this machine to come from. */
+  readonly from?: string;
   readonly method?: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly keepAlive?: boolean;
@@ -48,9 +52,10 @@ export async function openTunnel(
   proxy: LocalProxy,
   target: string,
   localAddress?: string,
+  login?: string,
 ): Promise<{ socket: Socket; status: number }> {
   const socket = await dial(proxy, localAddress);
-  socket.write(connectRequest(target));
+  socket.write(connectRequest(target, login));
   return { socket, status: await readHead(socket) };
 }
 
@@ -58,10 +63,10 @@ export async function openTunnel(
 export async function openSecure(
   proxy: LocalProxy,
   target: string,
-  options: ConnectionOptions & { readonly localAddress?: string } = {},
+  options: ConnectionOptions & { readonly localAddress?: string; readonly login?: string } = {},
 ): Promise<TLSSocket> {
-  const { localAddress, ...rest } = options;
-  const { socket, status } = await openTunnel(proxy, target, localAddress);
+  const { localAddress, login, ...rest } = options;
+  const { socket, status } = await openTunnel(proxy, target, localAddress, login);
   if (status !== 200) throw new Error(`CONNECT ${target}: ${status}`);
   return handshake(socket, proxy, target, rest);
 }
@@ -109,9 +114,13 @@ export async function ask(socket: Duplex, path: string, question: Question = {})
 
 /** One request to the proxy itself. */
 export async function askPlain(proxy: LocalProxy, path: string, question: Question = {}): Promise<Answer> {
-  return ask(await dial(proxy), path, {
+  return ask(await dial(proxy, question.from), path, {
     ...question,
-    headers: { host: `${proxy.host}:${proxy.port}`, ...question.headers },
+    headers: {
+      host: `${proxy.host}:${proxy.port}`,
+      ...(question.login === undefined ? {} : { 'proxy-authorization': basicLogin(question.login) }),
+      ...question.headers,
+    },
   });
 }
 
@@ -122,7 +131,10 @@ export async function askRegistry(
   path: string,
   question: Question = {},
 ): Promise<Answer> {
-  const secure = await openSecure(proxy, registry);
+  const secure = await openSecure(proxy, registry, {
+    ...(question.login === undefined ? {} : { login: question.login }),
+    ...(question.from === undefined ? {} : { localAddress: question.from }),
+  });
   try {
     return await ask(secure, path, { ...question, headers: { host: registry, ...question.headers } });
   } finally {
@@ -144,8 +156,13 @@ async function handshake(
   return secure;
 }
 
-function connectRequest(target: string): string {
-  return `CONNECT ${target} HTTP/1.1\r\nHost: ${target}\r\n\r\n`;
+function connectRequest(target: string, login?: string): string {
+  const header = login === undefined ? '' : `Proxy-Authorization: ${basicLogin(login)}\r\n`;
+  return `CONNECT ${target} HTTP/1.1\r\nHost: ${target}\r\n${header}\r\n`;
+}
+
+function basicLogin(login: string): string {
+  return `Basic ${Buffer.from(login).toString('base64')}`;
 }
 
 /** Reads a response's head and leaves what follows it in the socket. */

@@ -63,6 +63,8 @@ export async function startProxy(options: ProxyOptions): Promise<ProxyProcess> {
     LISTEN: '127.0.0.1:0',
     CACHE_DIR: cacheDir,
     CA_DIR: caDir,
+    // everything upstream is on this machine
+    ALLOW_LOCAL_ADDRESSES: '127.0.0.0/8',
     EXTRA_CA_FILE: extraCa,
     // what is asked upstream must not depend on how fast a test is
     TAG_CHECK_INTERVAL: '0',

@@ -1,5 +1,7 @@
+import { parseAddressSet, readAddressSet } from '../address-set.ts';
 import { parseListenAddress } from '../listen-address.ts';
 import { parseTimeout } from '../nginx-time.ts';
+import { parsePath } from '../plain-values.ts';
 import type { Setting } from '../setting.ts';
 
 /** Where the proxy listens and how long it takes to leave. */
@@ -10,6 +12,47 @@ export const LISTENING = {
     parse: parseListenAddress,
     default: '0.0.0.0:3128',
     help: 'Address of the proxy: `host:port`, `[::]:3128`, or a port alone for every IPv4 address.',
+    since: '0.1.0',
+  },
+  listenTls: {
+    env: 'LISTEN_TLS',
+    path: 'listen.tls.address',
+    parse: parseListenAddress,
+    default: undefined,
+    help: 'A second address, where clients speak TLS with the proxy itself (`HTTPS_PROXY=https://proxy:3129`). Needs `LISTEN_TLS_CERT_FILE` and `LISTEN_TLS_KEY_FILE`.',
+    since: '0.1.0',
+  },
+  listenTlsCertFile: {
+    env: 'LISTEN_TLS_CERT_FILE',
+    path: 'listen.tls.certificate_file',
+    parse: parsePath,
+    default: undefined,
+    help: "Certificate of `LISTEN_TLS` for the proxy's own name, PEM, with its chain. Read again when it changes.",
+    since: '0.1.0',
+  },
+  listenTlsKeyFile: {
+    env: 'LISTEN_TLS_KEY_FILE',
+    path: 'listen.tls.key_file',
+    parse: parsePath,
+    default: undefined,
+    help: 'Its private key, PEM. Read again when it changes.',
+    since: '0.1.0',
+  },
+  listenTlsClientCaFile: {
+    env: 'LISTEN_TLS_CLIENT_CA_FILE',
+    path: 'listen.tls.client_ca_file',
+    parse: parsePath,
+    default: undefined,
+    help: 'PEM file of the CAs whose client certificates are a login at `LISTEN_TLS`; the common name is the name of the user. Read again when it changes.',
+    since: '0.1.0',
+  },
+  proxyProtocolFrom: {
+    env: 'PROXY_PROTOCOL_FROM',
+    path: 'listen.proxy_protocol_from',
+    parse: parseAddressSet,
+    parseStructure: readAddressSet,
+    default: '',
+    help: "Addresses and networks of load balancers that begin each connection with the PROXY protocol (version 1 or 2); the client's address is then taken from it. From nobody else is it accepted.",
     since: '0.1.0',
   },
   shutdownTimeout: {

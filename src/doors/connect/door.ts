@@ -5,11 +5,16 @@ import type { Logger } from 'pino';
 import type { LeafContexts } from '../../ca/contexts.ts';
 import type { Config } from '../../config/config.ts';
 import type { RegistryMatcher } from '../../config/registry-pattern.ts';
+import type { Refusal } from '../../observe/refusal-log.ts';
 import { createExchange, type Exchange } from '../../pulls/exchange.ts';
 import type { Pulls } from '../../pulls/pulls.ts';
-import { asBreakwaterError, BreakwaterError } from '../../registry/errors.ts';
+import { sendError } from '../../pulls/send-error.ts';
+import { asBreakwaterError, BreakwaterError, type ErrorCode } from '../../registry/errors.ts';
 import { registryHost, type RegistryHost } from '../../registry/registry-host.ts';
+import type { Destinations } from '../../upstream/destinations.ts';
 import { MAX_HEADER_SIZE } from '../../upstream/transport.ts';
+import type { Admission, Client } from '../access/admission.ts';
+import type { Peers } from '../peers.ts';
 import type { Site } from '../site/site.ts';
 import { parseConnectTarget } from './connect-target.ts';
 import { createIntercept } from './intercept.ts';
@@ -26,16 +31,26 @@ export interface DoorParts {
   readonly onFinished: (exchange: Exchange) => void;
   /** Told of each connection that becomes a tunnel. */
   readonly onTunnel: (client: Socket) => void;
+  /** Undefined where everybody may do everything. */
+  readonly admission: Admission | undefined;
+  readonly destinations: Destinations;
+  /** Whoever is behind a connection that does not tell itself: behind a balancer, or with a certificate. */
+  readonly peers: Peers;
+  /** Told of what is turned away before it is an exchange. */
+  readonly onRefused: (refusal: Refusal) => void;
   readonly now: () => number;
 }
 
 /** The host by which clients can reach the proxy itself through the proxy. */
 const SELF = 'docker.caching.proxy.internal';
 
+/** What somebody was turned away for, which the access log tells. */
+const NOT_ADMITTED = new Set<ErrorCode>(['ACCESS_DENIED', 'LOGIN_REQUIRED', 'LOGIN_BUSY', 'TUNNEL_REFUSED']);
+
 /** What is known of a connection that came in through a CONNECT. */
 interface Intercepted {
   readonly registry: RegistryHost;
-  readonly clientAddress: string;
+  readonly client: Client;
 }
 
 /**
@@ -44,9 +59,9 @@ interface Intercepted {
  * same server, so that its timeouts and its draining hold for them too.
  */
 export function createDoor(parts: DoorParts): Server {
-  const { config, matcher, pulls, site, log, onFinished, now } = parts;
+  const { config, matcher, pulls, site, log, onFinished, admission, destinations, peers, now } = parts;
   const intercept = createIntercept(parts.contexts, config.clientHeaderTimeout, log);
-  const tunnel = createTunnel(config);
+  const tunnel = createTunnel(config, destinations);
   const intercepted = new WeakMap<Socket, Intercepted>();
   /** The newest answer of each connection; when it is finished, all before it are. */
   const answers = new WeakMap<Duplex, ServerResponse>();
@@ -62,17 +77,33 @@ export function createDoor(parts: DoorParts): Server {
   });
 
   function exchangeOf(request: IncomingMessage, response: ServerResponse, via: Intercepted): Exchange {
-    const exchange = createExchange(request, response, via.registry, via.clientAddress, now());
+    const exchange = createExchange(request, response, via.registry, via.client, now());
     response.once('close', () => onFinished(exchange));
     return exchange;
+  }
+
+  /** Who sends a request to the proxy itself, or through it. */
+  function senderOf(socket: Socket): Client {
+    return peers.get(socket) ?? { address: socket.remoteAddress ?? '', user: undefined };
   }
 
   async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const via = intercepted.get(request.socket);
     if (via !== undefined && via.registry.host !== SELF)
-      return pulls.serve(exchangeOf(request, response, via));
+      return serve(exchangeOf(request, response, via), via);
     const target = request.url ?? '/';
-    if (via !== undefined || target.startsWith('/')) return site(request, response);
+    if (via !== undefined) return site(request, response);
+    if (!target.startsWith('/')) return answerThrough(request, response, target);
+    admission?.admitAddress(senderOf(request.socket).address);
+    return site(request, response);
+  }
+
+  /** Answers a request that names the host it is for, as plain HTTP goes through a proxy. */
+  async function answerThrough(
+    request: IncomingMessage,
+    response: ServerResponse,
+    target: string,
+  ): Promise<void> {
     const url = URL.canParse(target) ? new URL(target) : undefined;
     if (url?.protocol !== 'http:') {
       throw new BreakwaterError(
@@ -81,14 +112,35 @@ export function createDoor(parts: DoorParts): Server {
       );
     }
     request.url = url.pathname + url.search;
+    const host = url.hostname.replace(/^\[(.*)\]$/, '$1');
     const port = Number(url.port || 80);
-    const scheme = matcher.schemeFor(url.hostname, port);
-    const registry = registryHost(url.hostname, port, scheme ?? 'http');
-    const exchange = exchangeOf(request, response, {
-      registry,
-      clientAddress: request.socket.remoteAddress ?? '',
-    });
-    return scheme === undefined ? pulls.forward(exchange) : pulls.serve(exchange);
+    const scheme = matcher.schemeFor(host, port);
+    const registry = registryHost(host, port, scheme ?? 'http');
+    let client = senderOf(request.socket);
+    try {
+      if (admission !== undefined) {
+        client = await admission.identify(client, request.headers['proxy-authorization']);
+        admission.admit(client, registry.name, scheme === undefined ? 'other' : 'registry');
+      }
+      if (scheme === undefined) destinations.ofClients(host, port);
+    } catch (thrown) {
+      return sendError(exchangeOf(request, response, { registry, client }), asBreakwaterError(thrown));
+    }
+    const via = { registry, client };
+    const exchange = exchangeOf(request, response, via);
+    return scheme === undefined ? pulls.forward(exchange) : serve(exchange, via);
+  }
+
+  async function serve(exchange: Exchange, { client, registry }: Intercepted): Promise<void> {
+    if (admission !== undefined) {
+      const { method = 'GET', url = '/' } = exchange.request;
+      try {
+        admission.judge(client, registry.name, method, url);
+      } catch (thrown) {
+        return sendError(exchange, asBreakwaterError(thrown));
+      }
+    }
+    return pulls.serve(exchange);
   }
 
   async function enter(request: IncomingMessage, client: Socket, head: Buffer): Promise<void> {
@@ -96,25 +148,40 @@ export function createDoor(parts: DoorParts): Server {
       throw new BreakwaterError('METHOD_NOT_ALLOWED', 'CONNECT inside an intercepted connection');
     const target = parseConnectTarget(request.url ?? '');
     const scheme = matcher.schemeFor(target.host, target.port);
+    const registry = registryHost(target.host, target.port, scheme);
+    let sender = senderOf(client);
+    if (admission !== undefined) {
+      sender = await admission.identify(sender, request.headers['proxy-authorization']);
+      peers.set(client, sender);
+      if (target.host !== SELF)
+        admission.admit(sender, registry.name, scheme === undefined ? 'other' : 'registry');
+    }
     if (scheme === undefined) {
       parts.onTunnel(client);
       return tunnel(client, head, target);
     }
-    const via: Intercepted = {
-      registry: registryHost(target.host, target.port, scheme),
-      clientAddress: client.remoteAddress ?? '',
-    };
     await intercept(client, head, target.host, (secure) => {
-      intercepted.set(secure, via);
+      intercepted.set(secure, { registry, client: sender });
       server.emit('connection', secure);
     });
   }
 
+  function onRefused(request: IncomingMessage, socket: Socket, error: BreakwaterError): void {
+    // what stands before an @ may be a password
+    const uri = (request.url ?? '').replace(/^.*@/s, '');
+    const { address, user } = senderOf(socket);
+    const method = request.method ?? '';
+    const host = method === 'CONNECT' ? uri.replace(/:443$/, '') : '';
+    parts.onRefused({ at: now(), method, uri, host, clientAddress: address, user: user?.name, error });
+  }
+
   server.on('request', (request, response) => {
     answers.set(request.socket, response);
-    answer(request, response).catch((thrown: unknown) =>
-      refuse(request, response, asBreakwaterError(thrown)),
-    );
+    answer(request, response).catch((thrown: unknown) => {
+      const error = asBreakwaterError(thrown);
+      if (NOT_ADMITTED.has(error.code)) onRefused(request, request.socket, error);
+      refuse(request, response, error);
+    });
   });
   server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => {
     // who is refused may send its body or not: what would follow on the connection cannot be told
@@ -125,7 +192,11 @@ export function createDoor(parts: DoorParts): Server {
     client.on('error', () => client.destroy()); // a client that resets is gone, and nothing is lost
     enter(request, client, head).catch((thrown: unknown) => {
       const error = asBreakwaterError(thrown);
-      log.info({ client: client.remoteAddress, code: error.code, reason: error.message }, 'connect refused');
+      if (NOT_ADMITTED.has(error.code)) onRefused(request, client, error);
+      else {
+        const { address } = senderOf(client);
+        log.info({ client: address, code: error.code, reason: error.message }, 'connect refused');
+      }
       refuseRaw(client, error);
     });
   });

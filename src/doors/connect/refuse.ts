@@ -27,8 +27,9 @@ export function refuseRaw(socket: Duplex, error: BreakwaterError): void {
   socket.once('close', () => clearTimeout(timer));
   socket.resume();
   const body = Buffer.from(ociErrorBody(error));
+  const headers = Object.entries(error.headers).map(([name, value]) => `${name}: ${String(value)}\r\n`);
   socket.end(
-    `HTTP/1.1 ${error.status} ${STATUS_CODES[error.status] ?? ''}\r\n` +
+    `HTTP/1.1 ${error.status} ${STATUS_CODES[error.status] ?? ''}\r\n${headers.join('')}` +
       'Content-Type: application/json; charset=utf-8\r\n' +
       `Content-Length: ${body.length}\r\nConnection: close\r\n\r\n${body.toString()}`,
   );

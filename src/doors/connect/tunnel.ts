@@ -1,14 +1,16 @@
 import { connect, type Socket } from 'node:net';
+import { TLSSocket } from 'node:tls';
 import type { Config } from '../../config/config.ts';
 import { BreakwaterError } from '../../registry/errors.ts';
+import { checkedLookup, checkLiteral, type Destinations } from '../../upstream/destinations.ts';
 import type { ConnectTarget } from './connect-target.ts';
 
 /** Connects a client with a host that is not intercepted and passes bytes both ways, whatever they are. */
 export type Tunnel = (client: Socket, head: Buffer, target: ConnectTarget) => Promise<void>;
 
-export function createTunnel(config: Config): Tunnel {
+export function createTunnel(config: Config, destinations: Destinations): Tunnel {
   return async (client, head, target) => {
-    const upstream = await reach(target, config);
+    const upstream = await reach(target, config, destinations);
     if (client.destroyed) {
       upstream.destroy();
       return;
@@ -23,7 +25,7 @@ export function createTunnel(config: Config): Tunnel {
       [client, upstream],
       [upstream, client],
     ] as const) {
-      socket.on('error', () => peer.resetAndDestroy()); // a plain end would pass what was cut off for whole
+      socket.on('error', () => cut(peer)); // a plain end would pass what was cut off for whole
       socket.on('close', () => peer.destroySoon());
     }
     // bytes in either direction show that the tunnel lives
@@ -31,11 +33,26 @@ export function createTunnel(config: Config): Tunnel {
   };
 }
 
-function reach({ host, port }: ConnectTarget, config: Config): Promise<Socket> {
+/** Only TCP has a reset; TLS is cut by an end without a word. */
+function cut(socket: Socket): void {
+  if (socket instanceof TLSSocket) socket.destroy();
+  else socket.resetAndDestroy();
+}
+
+/** @throws `TUNNEL_REFUSED` or `TUNNEL_FAILED`. */
+async function reach(
+  { host, port }: ConnectTarget,
+  config: Config,
+  destinations: Destinations,
+): Promise<Socket> {
+  const check = destinations.ofClients(host, port);
+  const refusal = checkLiteral(host, check);
+  if (refusal !== undefined) throw refusal;
   return new Promise((resolve, reject) => {
     const socket = connect({
       host,
       port,
+      lookup: checkedLookup(check),
       allowHalfOpen: true,
       noDelay: true,
       autoSelectFamily: !config.disableIpv6,
@@ -43,6 +60,7 @@ function reach({ host, port }: ConnectTarget, config: Config): Promise<Socket> {
     });
     const fail = (cause: unknown): void => {
       socket.destroy();
+      if (cause instanceof BreakwaterError) return reject(cause);
       const reason = cause instanceof Error ? cause.message || cause.name : String(cause);
       reject(new BreakwaterError('TUNNEL_FAILED', `${host}:${port} cannot be reached: ${reason}`, { cause }));
     };

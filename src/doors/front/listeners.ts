@@ -1,0 +1,71 @@
+import type { Server as HttpServer } from 'node:http';
+import type { Server, Socket } from 'node:net';
+import type { Logger } from 'pino';
+import type { Config } from '../../config/config.ts';
+import type { Client } from '../access/admission.ts';
+import type { Drain } from '../drain.ts';
+import { listen } from '../listen.ts';
+import type { Peers } from '../peers.ts';
+import { createFront } from './front.ts';
+import { createTlsStage, type TlsStage } from './tls-stage.ts';
+
+export interface ListenerParts {
+  readonly config: Config;
+  readonly door: HttpServer;
+  readonly peers: Peers;
+  readonly drain: Drain;
+  readonly log: Logger;
+}
+
+export interface Listeners {
+  /** Where they listen, `host:port` each; the plain one first. */
+  readonly addresses: readonly string[];
+  /** Ends what watches their files; the drain ends them themselves. */
+  close(): void;
+}
+
+/**
+ * Opens the listeners that the settings ask for. Without balancers the door itself listens, and nothing is before it.
+ * @throws `LISTEN_FAILED`, `SETTING_INVALID`.
+ */
+export async function openListeners({ config, door, peers, drain, log }: ListenerParts): Promise<Listeners> {
+  const { proxyProtocolFrom: balancers, clientHeaderTimeout: timeout } = config;
+
+  function enter(socket: Socket, client: Client): void {
+    peers.set(socket, client);
+    door.emit('connection', socket);
+  }
+  function front(onConnection: (socket: Socket, address: string) => void): Server {
+    const server = createFront({ balancers, timeout, onConnection });
+    drain.watchFront(server);
+    return server;
+  }
+
+  const tls = tlsStage(config, log, enter);
+  const behind = balancers.sources.length > 0;
+  const plain = behind ? front((socket, address) => enter(socket, { address, user: undefined })) : door;
+  try {
+    const addresses = [await listen(plain, config.listen)];
+    // its clock for slow headers starts with it
+    if (behind) door.emit('listening');
+    if (tls !== undefined && config.listenTls !== undefined) {
+      const secure = front((socket, address) => tls.enter(socket, address));
+      addresses.push(await listen(secure, config.listenTls, 'LISTEN_TLS'));
+    }
+    return { addresses, close: () => tls?.close() };
+  } catch (thrown) {
+    plain.close();
+    tls?.close();
+    throw thrown;
+  }
+}
+
+function tlsStage(
+  { listenTlsCertFile, listenTlsKeyFile, listenTlsClientCaFile, clientHeaderTimeout }: Config,
+  log: Logger,
+  onSecure: (secured: Socket, client: Client) => void,
+): TlsStage | undefined {
+  if (listenTlsCertFile === undefined || listenTlsKeyFile === undefined) return undefined;
+  const files = { certificate: listenTlsCertFile, key: listenTlsKeyFile, clientCa: listenTlsClientCaFile };
+  return createTlsStage({ files, timeout: clientHeaderTimeout, log, onSecure });
+}
