@@ -1,8 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { pino } from 'pino';
-import { loadAuthority } from './ca/authority.ts';
+import { deriveSecret, loadAuthority } from './ca/authority.ts';
 import { createLeafContexts } from './ca/contexts.ts';
+import { createAcceptance } from './cache/acceptance.ts';
+import { createIdentitySeal } from './cache/identity-seal.ts';
 import { runCli } from './cli/run-cli.ts';
 import type { Config } from './config/config.ts';
 import { createRegistryMatcher } from './config/registry-pattern.ts';
@@ -21,6 +23,7 @@ import { openLayout } from './store/disk/layout.ts';
 import { createFills } from './store/fills.ts';
 import { createStoreHealth } from './store/health.ts';
 import { startInactiveSweep } from './store/inactive.ts';
+import { createAcceptanceTable } from './store/index/acceptance-table.ts';
 import { openIndex } from './store/index/database.ts';
 import { createLinkTable } from './store/index/link-table.ts';
 import { createObjectTable } from './store/index/object-table.ts';
@@ -94,14 +97,24 @@ async function serve(config: Config): Promise<number> {
   });
   const transport = withCircuit(direct, createCircuit(log, now));
   const credentials = await createCredentials(config.credentials);
+  const nobodys = await createCredentials([]);
   const issued = createIssuedTokens();
   const limits = createRateLimits(config.rateLimitReserve, log, now);
   const upstream = createConsiderate(
-    createUpstream(transport, createTokenBroker(transport, credentials), issued),
+    createUpstream(
+      transport,
+      {
+        proxy: createTokenBroker(transport, credentials),
+        anonymous: createTokenBroker(transport, nobodys),
+      },
+      issued,
+    ),
     limits,
     config.offline,
   );
 
+  const seal = createIdentitySeal(deriveSecret(authority, 'identities'));
+  const acceptances = createAcceptanceTable(index.database, config.privateStaleTime, now, onFault);
   const matcher = createRegistryMatcher(config.registries);
   const pulls = createPulls({
     config,
@@ -110,8 +123,10 @@ async function serve(config: Config): Promise<number> {
     links: createLinkTable(index.database, onFault),
     tags: createTagTable(index.database, onFault),
     replies: createReplyTable(index.database, onFault),
+    acceptance: createAcceptance(acceptances, seal, now),
+    seal,
     upstream,
-    credentials,
+    credentials: config.privateImages === 'shared' ? credentials : nobodys,
     issued,
     limits,
     intercepts: matcher,

@@ -58,11 +58,11 @@ function tierOf(config: Config, tag: string): TierTime | undefined {
     : 'manifestCacheDefaultTime';
 }
 
-function heldCredentials({ credentials }: Config): readonly string[] {
-  if (credentials.length === 0) return [];
+function heldCredentials({ credentials, privateImages }: Config): readonly string[] {
+  if (credentials.length === 0 || privateImages !== 'shared') return [];
   const hosts = listText(credentials.map(({ host }) => host));
   return [
-    `what the credentials for ${hosts} open is served to every client that reaches this proxy, without a login`,
+    `what the credentials for ${hosts} open is served to every client that reaches this proxy, without a login; PRIVATE_IMAGES=upstream leaves it to the registry who may have it`,
   ];
 }
 

@@ -34,6 +34,7 @@ export function startSummary({ version, address, config, ca, cached }: StartFact
       'credentials',
       config.credentials.map(({ host, username }) => `${host} (${username}:[redacted])`).join(', ') || 'none',
     ],
+    ...(config.credentials.length === 0 ? [] : [['private images', describePrivate(config)] as const]),
     [
       'cache',
       `${config.cacheDir}: ${cached.objects} objects, ${formatBytes(cached.bytes)} of ${formatBytes(config.cacheMaxSize)}`,
@@ -55,6 +56,14 @@ function describePattern({ match, host, port, scheme }: Config['registries'][num
   const prefix = { exact: '', below: '*.', domain: '.' }[match];
   const address = port === (scheme === 'https' ? 443 : 80) ? host : `${host}:${port}`;
   return `${scheme === 'http' ? 'http://' : ''}${prefix}${address}`;
+}
+
+function describePrivate({ privateImages }: Config): string {
+  return {
+    shared: 'served to every client where the credentials above open them, and where its own do',
+    upstream: 'served to clients that the registry itself admits',
+    deny: "served to clients' own credentials alone, refused to others",
+  }[privateImages];
 }
 
 function describeTags(config: Config): string {

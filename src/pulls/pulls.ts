@@ -1,6 +1,7 @@
 import { LRUCache } from 'lru-cache';
 import type { Config } from '../config/config.ts';
-import { createAcceptance } from '../cache/acceptance.ts';
+import type { Acceptance } from '../cache/acceptance.ts';
+import type { IdentitySeal } from '../cache/identity-seal.ts';
 import { createTagPolicy } from '../cache/tag-policy.ts';
 import { asBreakwaterError, BreakwaterError } from '../registry/errors.ts';
 import { parseRoute, type Route } from '../registry/route.ts';
@@ -9,6 +10,7 @@ import type { LinkTable } from '../store/index/link-table.ts';
 import type { ReplyTable } from '../store/index/reply-table.ts';
 import type { TagTable } from '../store/index/tag-table.ts';
 import type { Store } from '../store/store.ts';
+import { createAdmitted } from '../upstream/admitted.ts';
 import type { Credentials } from '../upstream/credentials.ts';
 import { asSent } from '../upstream/identity.ts';
 import type { IssuedTokens } from '../upstream/issued-tokens.ts';
@@ -20,6 +22,7 @@ import { createBuffers } from './buffers.ts';
 import type { Exchange } from './exchange.ts';
 import { createPullListing } from './listing.ts';
 import { createPullManifest } from './manifest.ts';
+import { noticeRefusals } from './notice-refusals.ts';
 import { createObjects } from './object.ts';
 import { createPassThrough } from './pass-through.ts';
 import { createPing } from './ping.ts';
@@ -29,7 +32,7 @@ import { createSendObject } from './send-object.ts';
 import { createTagCheck, createTagFetch } from './tag-check.ts';
 import { createResolveTag } from './tag-resolve.ts';
 import { createPullTag } from './tag.ts';
-import { createPassToken } from './token.ts';
+import { createPassToken, isTokenRequest } from './token.ts';
 
 /** Answers exchanges, whatever happens; neither rejects. */
 export interface Pulls {
@@ -46,7 +49,11 @@ export interface PullParts {
   readonly links: LinkTable;
   readonly tags: TagTable;
   readonly replies: ReplyTable;
+  readonly acceptance: Acceptance;
+  /** What stands on the disk for an identity. */
+  readonly seal: IdentitySeal;
   readonly upstream: Upstream;
+  /** The credentials of which clients without any may be given what they open. */
   readonly credentials: Credentials;
   readonly issued: IssuedTokens;
   readonly limits: RateLimits;
@@ -58,8 +65,16 @@ const MAX_ROUTES = 5_000;
 
 /** The use cases, wired; the route of an exchange decides which one answers it. */
 export function createPulls(parts: PullParts): Pulls {
-  const { config, store, fills, links, tags, replies, upstream, credentials, issued, now } = parts;
-  const access = createAccess(links, createAcceptance(now), upstream);
+  const { config, store, fills, links, tags, replies, acceptance, credentials, issued, now } = parts;
+  const upstream = noticeRefusals(createAdmitted(parts.upstream, config.privateImages), acceptance);
+  const access = createAccess({
+    links,
+    acceptance,
+    upstream,
+    policy: config.privateImages,
+    leash: config.privateCheckInterval,
+    outageLeash: config.privateStaleTime,
+  });
   const objects = createObjects({ store, fills, access, upstream, stallTimeout: config.proxyReadTimeout });
   const send = createSendObject(createBuffers(), config.sendTimeout);
   const passThrough = createPassThrough(upstream);
@@ -73,8 +88,8 @@ export function createPulls(parts: PullParts): Pulls {
     check: createTagCheck(tagParts),
     fetch: createTagFetch(tagParts),
   });
-  const push = createPush({ tags, replies, resolve, passThrough });
-  const pullListing = createPullListing(upstream, replies, config.tagStaleTime, now);
+  const push = createPush({ links, tags, replies, resolve, passThrough });
+  const pullListing = createPullListing({ upstream, replies, seal: parts.seal, config, now });
   const pullBlob = createPullBlob(store, fills, access, objects, send, passThrough);
   const pullManifest = createPullManifest(store, access, objects, send, passThrough);
   const policyFor = createTagPolicy(config);
@@ -122,7 +137,10 @@ export function createPulls(parts: PullParts): Pulls {
       case 'referrers':
         return pullListing(exchange);
       case 'other':
-        return target.startsWith('/v2/') ? passThrough(exchange) : passToken(exchange);
+        // quay, pkg.dev and Forgejo have their token services below /v2/
+        return target.startsWith('/v2/') && !isTokenRequest(request)
+          ? passThrough(exchange)
+          : passToken(exchange);
       default:
         return passThrough(exchange);
     }

@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http';
 import { LRUCache } from 'lru-cache';
 import { asBreakwaterError, type BreakwaterError } from '../registry/errors.ts';
 import { pickHeaders } from '../registry/headers.ts';
@@ -103,7 +104,7 @@ export function createPassToken(
       ...exchange,
       identity: basic === undefined ? asSent(identity) : identityOf(basic),
     };
-    if (!isTokenRequest(exchange)) return passThrough(asking);
+    if (!isTokenRequest(request)) return passThrough(asking);
     outcome.cacheStatus = 'BYPASS';
     let reply: TokenReply;
     if (anonymous) {
@@ -129,7 +130,7 @@ export function createPassToken(
 }
 
 /** distribution-spec's token services are asked for a service or scope; OAuth2 ones by a form. */
-function isTokenRequest({ request }: Exchange): boolean {
+export function isTokenRequest(request: IncomingMessage): boolean {
   if (request.method === 'POST') {
     return request.headers['content-type']?.startsWith('application/x-www-form-urlencoded') ?? false;
   }

@@ -49,8 +49,9 @@ function createChallengeMemory(): (
 ) => Promise<UpstreamAnswer> {
   const challenges = new LRUCache<string, UpstreamRefusal['headers']>({ max: MAX_CHALLENGES });
   return async ({ registry, repository, identity }, ask) => {
-    if (repository === undefined || identity.kind !== 'proxy') return ask();
-    const key = `${registry.name} ${repository}`;
+    if (repository === undefined || (identity.kind !== 'proxy' && identity.kind !== 'anonymous'))
+      return ask();
+    const key = `${identity.kind} ${registry.name} ${repository}`;
     const recalled = (): UpstreamRefusal | undefined => {
       const headers = challenges.get(key);
       return headers && unanswered({ host: registry.name, status: 401, headers, body: Buffer.alloc(0) });

@@ -5,6 +5,8 @@ import type { RegistryHost } from '../registry/registry-host.ts';
 import type { Visibility } from '../registry/visibility.ts';
 import type { Credentials } from './credentials.ts';
 import { createFlights } from './flights.ts';
+import { isOutageStatus } from './outage.ts';
+import { toRefusal } from './refusal.ts';
 import { parseTokenAnswer, readSmallBody } from './token-answer.ts';
 import type { Transport } from './transport.ts';
 
@@ -21,7 +23,8 @@ export interface TokenBroker {
   /**
    * Answers a challenge; undefined where the proxy has no answer to it.
    * Concurrent calls for one registry and scope are one request to the token service.
-   * @throws `UPSTREAM_*` where the token service cannot be reached or gives no token.
+   * @throws `UPSTREAM_*` where the token service cannot be reached or gives no token; what it answered in an outage
+   * of its own.
    */
   answer(registry: RegistryHost, challenges: readonly Challenge[], scope: string): Promise<Grant | undefined>;
   /** Drops a grant that upstream no longer accepts. */
@@ -40,6 +43,9 @@ export function createTokenBroker(transport: Transport, credentials: Credentials
   async function fetchToken(realm: URL, basic: string | undefined, key: string): Promise<Grant> {
     const headers = { accept: 'application/json', ...(basic === undefined ? {} : { authorization: basic }) };
     const answer = await transport.send({ url: realm, method: 'GET', headers });
+    // the service's trouble of the moment says nothing of what may be had
+    if (isOutageStatus(answer.status))
+      throw await toRefusal({ ...answer, host: realm.host, visibility: 'public' });
     const body = await readSmallBody(answer.body, realm.host);
     const token = answer.status === 200 ? parseTokenAnswer(body) : undefined;
     if (token === undefined) {

@@ -1,3 +1,5 @@
+import { lookup } from 'node:dns';
+import type { LookupFunction } from 'node:net';
 import type { SecureContext } from 'node:tls';
 import { Agent, type Dispatcher } from 'undici';
 import { upstreamFailure } from './failure.ts';
@@ -6,6 +8,11 @@ import { upstreamFailure } from './failure.ts';
 export const MAX_HEADER_SIZE = 128 * 1024;
 /** Requests to one origin under way at once; more wait in its queue, none fails. */
 const CONNECTIONS_PER_ORIGIN = 128;
+
+/** Addresses of a host that are tried before the time for its connection is over. */
+const MAX_ADDRESSES = 16;
+/** The least time for one of them, as in Node. */
+const MIN_ATTEMPT_MS = 250;
 
 export interface TransportOptions {
   /** Holds what chains are checked against. */
@@ -39,6 +46,10 @@ export interface Transport {
   close(): Promise<void>;
 }
 
+/** As all of a host's addresses are wanted: asked for a family Node tries but the first one. */
+const lookupIpv4: LookupFunction = (host, options, callback) =>
+  lookup(host, { ...options, family: 4 }, callback);
+
 export function createTransport(options: TransportOptions): Transport {
   const agent = new Agent({
     allowH2: false,
@@ -53,7 +64,10 @@ export function createTransport(options: TransportOptions): Transport {
       secureContext: options.secureContext,
       rejectUnauthorized: options.verify,
       timeout: options.connectTimeout,
-      ...(options.ipv4Only ? { family: 4 } : { autoSelectFamily: true }),
+      // one address after the other, each with its share of the time; the last one with all that is left
+      autoSelectFamily: true,
+      autoSelectFamilyAttemptTimeout: Math.max(MIN_ATTEMPT_MS, options.connectTimeout / MAX_ADDRESSES),
+      ...(options.ipv4Only ? { lookup: lookupIpv4 } : {}),
     },
   });
   return {

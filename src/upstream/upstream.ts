@@ -5,7 +5,7 @@ import { registryHost, registryUrl, type RegistryHost } from '../registry/regist
 import { pullScope } from '../registry/scope.ts';
 import type { RepositoryName } from '../registry/name.ts';
 import { narrower, type Visibility } from '../registry/visibility.ts';
-import { PROXY_IDENTITY, type Identity } from './identity.ts';
+import { ANONYMOUS, PROXY_IDENTITY, type Identity } from './identity.ts';
 import type { IssuedTokens } from './issued-tokens.ts';
 import type { Grant, TokenBroker } from './token-broker.ts';
 import type { Transport, TransportAnswer, TransportRequest } from './transport.ts';
@@ -49,7 +49,13 @@ interface Authorized {
   readonly visibility: Visibility;
 }
 
-export function createUpstream(transport: Transport, broker: TokenBroker, issued: IssuedTokens): Upstream {
+/** How challenges are answered: with the credentials that the proxy holds, and without any. */
+export interface Brokers {
+  readonly proxy: TokenBroker;
+  readonly anonymous: TokenBroker;
+}
+
+export function createUpstream(transport: Transport, brokers: Brokers, issued: IssuedTokens): Upstream {
   /** Sends with the client's credentials, or in the proxy's name, answering one challenge. */
   async function authorized(request: UpstreamRequest, url: URL): Promise<Authorized> {
     const { registry, method, headers, body, signal, identity } = request;
@@ -68,6 +74,7 @@ export function createUpstream(transport: Transport, broker: TokenBroker, issued
       };
     }
     if (identity.kind === 'nobody') return { answer: await send(undefined), visibility: 'public' };
+    const broker = brokers[identity.kind];
     const scope = request.repository === undefined ? '' : pullScope(request.repository);
     const held = broker.held(registry, scope);
     const first = await send(held?.authorization);
@@ -75,7 +82,7 @@ export function createUpstream(transport: Transport, broker: TokenBroker, issued
       return { answer: first, visibility: held?.visibility ?? 'public' };
     if (held !== undefined) broker.forget(registry, scope, held);
     // another request may have been given a grant while this one was on its way
-    const grant = broker.held(registry, scope) ?? (await answerChallenge(registry, first, scope));
+    const grant = broker.held(registry, scope) ?? (await answerChallenge(broker, registry, first, scope));
     if (grant === undefined || grant.authorization === held?.authorization) {
       return { answer: first, visibility: held?.visibility ?? 'public' };
     }
@@ -84,6 +91,7 @@ export function createUpstream(transport: Transport, broker: TokenBroker, issued
   }
 
   async function answerChallenge(
+    broker: TokenBroker,
     registry: RegistryHost,
     answer: TransportAnswer,
     scope: string,
@@ -138,7 +146,8 @@ function redirected({ request, url }: Step, location: string, registry: string):
     request: {
       ...request,
       registry: registryHost(next.hostname, port, scheme),
-      identity: PROXY_IDENTITY,
+      // the client's credentials stay behind
+      identity: request.identity.kind === 'anonymous' ? ANONYMOUS : PROXY_IDENTITY,
       headers,
     },
     url: next,

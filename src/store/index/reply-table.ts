@@ -1,4 +1,5 @@
 import type { DatabaseSync } from 'node:sqlite';
+import { createReader } from './reader.ts';
 import { createWriter, type OnFault } from './writer.ts';
 
 /** A small answer of upstream's that is no object: a ping's, a tag list's, a list of referrers. */
@@ -30,8 +31,11 @@ const MAX_ROWS = 20_000;
 const TRIM_EVERY = 500;
 
 export function createReplyTable(database: DatabaseSync, onFault: OnFault): ReplyTable {
-  const get = database.prepare(
-    'SELECT status, headers, body, stored_at FROM replies WHERE registry = ? AND path = ? AND identity = ?',
+  const get = createReader(
+    database.prepare(
+      'SELECT status, headers, body, stored_at FROM replies WHERE registry = ? AND path = ? AND identity = ?',
+    ),
+    onFault,
   );
   const put = createWriter(
     database.prepare(
@@ -52,7 +56,7 @@ export function createReplyTable(database: DatabaseSync, onFault: OnFault): Repl
   let puts = 0;
   return {
     find({ registry, path, identity }) {
-      const row = get.get(registry, path, identity);
+      const row = get(registry, path, identity);
       if (row === undefined) return undefined;
       const { body } = row;
       return {

@@ -26,6 +26,8 @@ export interface TagTable {
   put(key: TagKey, record: TagRecord): void;
   /** Forgets a tag in all its variants. */
   delete(key: Omit<TagKey, 'variant'>): void;
+  /** Forgets every tag of a repository that pointed to a digest. */
+  deleteTo(registry: string, repository: RepositoryName, digest: Digest): void;
 }
 
 export function createTagTable(database: DatabaseSync, onFault: OnFault): TagTable {
@@ -45,6 +47,10 @@ export function createTagTable(database: DatabaseSync, onFault: OnFault): TagTab
     database.prepare('DELETE FROM tags WHERE registry = ? AND repository = ? AND tag = ?'),
     onFault,
   );
+  const removeTo = createWriter(
+    database.prepare('DELETE FROM tags WHERE registry = ? AND repository = ? AND digest = ?'),
+    onFault,
+  );
   return {
     find({ registry, repository, tag, variant }) {
       const row = get(registry, repository, tag, variant);
@@ -61,5 +67,6 @@ export function createTagTable(database: DatabaseSync, onFault: OnFault): TagTab
       put(registry, repository, tag, variant, digest, mediaType, size, checkedAt);
     },
     delete: ({ registry, repository, tag }) => remove(registry, repository, tag),
+    deleteTo: (registry, repository, digest) => removeTo(registry, repository, digest),
   };
 }
