@@ -9,7 +9,7 @@ import { createFlights } from '../upstream/flights.ts';
 import { ANONYMOUS, identityKey, type Identity } from '../upstream/identity.ts';
 import { isOutage } from '../upstream/outage.ts';
 import { toRefusal, UpstreamRefusal } from '../upstream/refusal.ts';
-import { discard, type Upstream, type UpstreamAnswer } from '../upstream/upstream.ts';
+import type { Upstream, UpstreamAnswer } from '../upstream/upstream.ts';
 import type { Exchange } from './exchange.ts';
 import { orGiveUp, withPatience } from './patience.ts';
 import { upstreamHeaders } from './upstream-headers.ts';
@@ -72,16 +72,20 @@ export function createAccess(options: AccessOptions): Access {
   }
 
   async function find(exchange: Exchange, repository: RepositoryName, path: string): Promise<Finding> {
-    let answer = await question(exchange, exchange.identity, repository, path, 'HEAD');
-    const refused = answer.status >= 400 && answer.status < 500;
-    if (refused && exchange.request.method === 'GET') {
-      // some registries and caches answer HEAD wrongly; GET has the last word, and the words for a refusal
-      await discard(answer);
-      answer = await question(exchange, exchange.identity, repository, path, 'GET');
+    const ask = async (method: 'HEAD' | 'GET'): Promise<Finding> => {
+      const answer = await question(exchange, exchange.identity, repository, path, method);
+      if (answer.status !== 200) throw await toRefusal(answer);
+      answer.body.destroy();
+      return { visibility: answer.visibility };
+    };
+    try {
+      return await ask('HEAD');
+    } catch (thrown) {
+      if (exchange.request.method === 'HEAD' || !(thrown instanceof UpstreamRefusal)) throw thrown;
+      // some registries and caches answer HEAD wrongly; GET has the last word, and the words of a refusal, by which
+      // what is cached must not be told from what is not
+      return ask('GET');
     }
-    if (answer.status !== 200) throw await toRefusal(answer);
-    answer.body.destroy();
-    return { visibility: answer.visibility };
   }
 
   /**

@@ -66,7 +66,10 @@ export function createTransport(options: TransportOptions): Transport {
       timeout: options.connectTimeout,
       // one address after the other, each with its share of the time; the last one with all that is left
       autoSelectFamily: true,
-      autoSelectFamilyAttemptTimeout: Math.max(MIN_ATTEMPT_MS, options.connectTimeout / MAX_ADDRESSES),
+      autoSelectFamilyAttemptTimeout: Math.max(
+        MIN_ATTEMPT_MS,
+        Math.floor(options.connectTimeout / MAX_ADDRESSES),
+      ),
       ...(options.ipv4Only ? { lookup: lookupIpv4 } : {}),
     },
   });
