@@ -5,6 +5,7 @@ import { deriveSecret, loadAuthority } from './ca/authority.ts';
 import { createLeafContexts } from './ca/contexts.ts';
 import { createAcceptance } from './cache/acceptance.ts';
 import { createIdentitySeal } from './cache/identity-seal.ts';
+import { createStoredChallenges } from './cache/stored-challenges.ts';
 import { runCli } from './cli/run-cli.ts';
 import type { Config } from './config/config.ts';
 import { createRegistryMatcher } from './config/registry-pattern.ts';
@@ -97,6 +98,7 @@ async function serve(config: Config): Promise<number> {
   });
   const transport = withCircuit(direct, createCircuit(log, now));
   const credentials = await createCredentials(config.credentials);
+  const replies = createReplyTable(index.database, onFault);
   const nobodys = await createCredentials([]);
   const issued = createIssuedTokens();
   const limits = createRateLimits(config.rateLimitReserve, log, now);
@@ -109,8 +111,7 @@ async function serve(config: Config): Promise<number> {
       },
       issued,
     ),
-    limits,
-    config.offline,
+    { limits, challenges: createStoredChallenges(replies, now), offline: config.offline },
   );
 
   const seal = createIdentitySeal(deriveSecret(authority, 'identities'));
@@ -122,7 +123,7 @@ async function serve(config: Config): Promise<number> {
     fills,
     links: createLinkTable(index.database, onFault),
     tags: createTagTable(index.database, onFault),
-    replies: createReplyTable(index.database, onFault),
+    replies,
     acceptance: createAcceptance(acceptances, seal, now),
     seal,
     upstream,

@@ -22,6 +22,7 @@ export interface ReplyKey {
 export interface ReplyTable {
   find(key: ReplyKey): StoredReply | undefined;
   put(key: ReplyKey, reply: StoredReply): void;
+  delete(key: ReplyKey): void;
   /** Forgets all that was said of paths that begin with `prefix`. */
   deleteBelow(registry: string, prefix: string): void;
 }
@@ -49,6 +50,10 @@ export function createReplyTable(database: DatabaseSync, onFault: OnFault): Repl
     ),
     onFault,
   );
+  const removeOne = createWriter(
+    database.prepare('DELETE FROM replies WHERE registry = ? AND path = ? AND identity = ?'),
+    onFault,
+  );
   const remove = createWriter(
     database.prepare('DELETE FROM replies WHERE registry = ? AND substr(path, 1, ?) = ?'),
     onFault,
@@ -71,6 +76,7 @@ export function createReplyTable(database: DatabaseSync, onFault: OnFault): Repl
       puts += 1;
       if (puts % TRIM_EVERY === 0) trim(MAX_ROWS);
     },
+    delete: ({ registry, path, identity }) => removeOne(registry, path, identity),
     deleteBelow: (registry, prefix) => remove(registry, prefix.length, prefix),
   };
 }
