@@ -240,6 +240,9 @@ describe('registries, token service and CDN are stopped', () => {
       proxy.forget();
       await pullWithAll(lab.images.multi.ref);
       expect(await words()).toEqual({ objects: new Set(['HIT']), tags: new Set(['REVALIDATED']) });
+      // Docker Hub counts GET of manifests and nothing else
+      const counted = (await upstreamRequests(lab)).filter((asked) => asked.startsWith('GET manifests'));
+      expect(counted).toEqual([]);
       await pullWithAll(lab.images.secret.ref, ALICE);
       expect(await upstreamRequests(lab)).toContain('HEAD manifests/1');
     },

@@ -66,3 +66,28 @@ test('a host that takes connections and makes no TLS of them has the time of a c
   expect(performance.now() - began).toBeLessThan(3_000);
   server.close();
 });
+
+test('of many requests at once the origin has 128, and the others wait for their turn', async () => {
+  create(5_000);
+  const waiting: (() => void)[] = [];
+  const full = Promise.withResolvers<void>();
+  const server = createServer((_request, response) => {
+    waiting.push(() => void response.end('here'));
+    if (waiting.length === 128) full.resolve();
+  });
+  const port = await listening(server);
+  addresses = ['127.0.0.1'];
+  const asked = Array.from({ length: 200 }, async () => {
+    const { status, body } = await get(port);
+    await body.dump();
+    return status;
+  });
+  await full.promise;
+  const [first] = waiting.splice(0, 1);
+  expect(waiting).toHaveLength(127);
+  first?.();
+  server.on('request', () => waiting.pop()?.());
+  for (const end of waiting.splice(0)) end();
+  expect(new Set(await Promise.all(asked))).toEqual(new Set([200]));
+  server.close();
+});
