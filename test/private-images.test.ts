@@ -124,7 +124,7 @@ describe.each(['upstream', 'deny'] as const)('PRIVATE_IMAGES=%s', (policy) => {
 
   test('gives no start-up warning', () => {
     expect(proxy.stderr).not.toContain('warning');
-    expect(proxy.stderr).toMatch(/private images +served to/);
+    expect(proxy.stderr).toMatch(/private images +(served to|refused to)/);
   });
 
   test('serves what is public, on the account of the proxy, and then without a question', async () => {

@@ -32,8 +32,8 @@ export interface Authority {
 }
 
 /**
- * Derives a secret of 32 bytes from the authority's key, for what must not be told from the cache's disk alone; the same as long
- * as the key is the same (HKDF, RFC 5869).
+ * Derives a secret of 32 bytes from the authority's key, for what must not be told from the cache's disk alone; it
+ * stays the same as long as the key does (HKDF, RFC 5869).
  */
 export function deriveSecret({ key }: Authority, purpose: string): Buffer {
   const der = key.export({ type: 'pkcs8', format: 'der' });

@@ -62,7 +62,7 @@ function describePrivate({ privateImages }: Config): string {
   return {
     shared: 'served to every client where the credentials above open them, and where its own do',
     upstream: 'served to clients that the registry itself admits',
-    deny: "served to clients' own credentials alone, refused to others",
+    deny: 'refused to clients without credentials of their own',
   }[privateImages];
 }
 
