@@ -1,8 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { pino } from 'pino';
-import { loadAuthority } from './ca/authority.ts';
+import { deriveSecret, loadAuthority } from './ca/authority.ts';
 import { createLeafContexts } from './ca/contexts.ts';
+import { createAcceptance } from './cache/acceptance.ts';
+import { createIdentitySeal } from './cache/identity-seal.ts';
+import { createStoredChallenges } from './cache/stored-challenges.ts';
 import { runCli } from './cli/run-cli.ts';
 import { loadConfig, type Config } from './config/config.ts';
 import { credentialFiles } from './config/credential-files.ts';
@@ -27,6 +30,7 @@ import { openLayout } from './store/disk/layout.ts';
 import { createFills } from './store/fills.ts';
 import { createStoreHealth } from './store/health.ts';
 import { startInactiveSweep } from './store/inactive.ts';
+import { createAcceptanceTable } from './store/index/acceptance-table.ts';
 import { openIndex } from './store/index/database.ts';
 import { createLinkTable } from './store/index/link-table.ts';
 import { createObjectTable } from './store/index/object-table.ts';
@@ -116,6 +120,8 @@ async function serve(config: Config): Promise<number> {
   const transport = withCircuit(direct, createCircuit(log, now));
   const sourceParts = { transport, matcher, env: process.env, log, now };
   const credentials = createCredentials(matcher, now);
+  const nobodys = createCredentials(matcher, now);
+  const replies = createReplyTable(index.database, onFault);
   // first, so that no change is missed while they are read
   const watched = await watchFiles(
     credentialFiles(process.env, config),
@@ -132,20 +138,30 @@ async function serve(config: Config): Promise<number> {
   const issued = createIssuedTokens();
   const limits = createRateLimits(config.rateLimitReserve, log, now);
   const upstream = createConsiderate(
-    createUpstream(transport, createTokenBroker(transport, credentials), issued),
-    limits,
-    config.offline,
+    createUpstream(
+      transport,
+      {
+        proxy: createTokenBroker(transport, credentials),
+        anonymous: createTokenBroker(transport, nobodys),
+      },
+      issued,
+    ),
+    { limits, challenges: createStoredChallenges(replies, now), offline: config.offline },
   );
 
+  const seal = createIdentitySeal(deriveSecret(authority, 'identities'));
+  const acceptances = createAcceptanceTable(index.database, config.privateStaleTime, now, onFault);
   const pulls = createPulls({
     config,
     store,
     fills,
     links: createLinkTable(index.database, onFault),
     tags: createTagTable(index.database, onFault),
-    replies: createReplyTable(index.database, onFault),
+    replies,
+    acceptance: createAcceptance(acceptances, seal, now),
+    seal,
     upstream,
-    credentials,
+    credentials: config.privateImages === 'shared' ? credentials : nobodys,
     issued,
     limits,
     intercepts: matcher,

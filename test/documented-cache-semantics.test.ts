@@ -2,9 +2,9 @@ import { readFile } from 'node:fs/promises';
 import { beforeAll, describe, expect, test } from 'vitest';
 import type { CacheStatus, CacheType } from '../src/cache/status.ts';
 import { SETTING_NAMES, SETTINGS } from '../src/config/settings.ts';
-import { LEASH_MS, OUTAGE_LEASH_MS } from '../src/pulls/access.ts';
+import { PROBE_AGAIN_MS } from '../src/pulls/access.ts';
 import { LIST_FRESH_MS } from '../src/pulls/listing.ts';
-import { LONG_PATIENCE_MS, PATIENCE_MS } from '../src/pulls/patience.ts';
+import { LAST_PATIENCE_MS, LONG_PATIENCE_MS, PATIENCE_MS } from '../src/pulls/patience.ts';
 import { PING_FRESH_MS } from '../src/pulls/ping.ts';
 import { NOT_FOUND_MS } from '../src/pulls/tag-resolve.ts';
 import { REFRESH_AT } from '../src/pulls/tag.ts';
@@ -53,8 +53,8 @@ describe('docs/reference/cache-semantics.md', () => {
       `${seconds(circuit.FIRST_PAUSE_MS)}, then longer, at the most ${seconds(circuit.LONGEST_PAUSE_MS)};`,
     ],
     ['Tokens that the proxy makes live for', seconds(LOCAL_LIFETIME_MS)],
-    ['is asked again after', seconds(LEASH_MS)],
-    ['In an outage it counts for', `${OUTAGE_LEASH_MS / 3_600_000} h`],
+    ['After', `${seconds(LAST_PATIENCE_MS)} the client is told`],
+    ['is not tried again for', `${PROBE_AGAIN_MS / 60_000} min.`],
     ['one check in the background once', `${REFRESH_AT * 100} % of the time`],
     ['The pause is `Retry-After`, at the most', `${limits.LONGEST_RETRY_MS / 3_600_000} h;`],
     ['without it', `${seconds(limits.FIRST_PAUSE_MS)}, doubled`],
@@ -117,7 +117,14 @@ describe('docs/reference/cache-semantics.md', () => {
       expect(defaultOf(inCode(variable)[0] ?? '')).toBe(shown);
     }
     expect(page).toContain(`\`TAG_STALE_TIME\`, ${String(defaultOf('TAG_STALE_TIME'))},`);
-    expect(page).toContain(`\`RATE_LIMIT_RESERVE\`, ${String(defaultOf('RATE_LIMIT_RESERVE'))},`);
+    for (const name of [
+      'RATE_LIMIT_RESERVE',
+      'PROXY_CONNECT_TIMEOUT',
+      'PRIVATE_CHECK_INTERVAL',
+      'PRIVATE_STALE_TIME',
+    ]) {
+      expect(page).toMatch(new RegExp(`\`${name}\`, ${String(defaultOf(name))}[,. ]`));
+    }
   });
 
   test('names no setting and no error that is not there', () => {

@@ -134,6 +134,14 @@ describe.each(['tag', 'digest'] as const)('a manifest by %s (issue 2.4)', (by) =
     expect(pulled.sha256).toBe(other.digest.slice('sha256:'.length));
     expect(pulled.headers['content-type']).toBe(DOCKER_MANIFEST);
     expect(registry.requests.all[0]?.headers.accept).toBe(DOCKER_MANIFEST);
+    // a condition of its own is not put to upstream, which would count the 304 as a pull
+    const none = {
+      'if-none-match': `"${published.image.manifest.digest}"`,
+      'if-modified-since': new Date().toUTCString(),
+    };
+    await client.get(published[by], { headers: { accept: DOCKER_MANIFEST, ...none } });
+    for (const { headers } of registry.requests.all)
+      expect(Object.keys(headers).filter((name) => name.startsWith('if-'))).toEqual([]);
     // and the stored one is still what it was
     expectManifest(await client.get(published[by], ANY), published.image.manifest);
   });

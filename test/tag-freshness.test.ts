@@ -464,6 +464,18 @@ describe('a tag that is not there', () => {
     }
   });
 
+  test('a manifest that is deleted by its digest takes its tags with it', async () => {
+    const tag = publish(stage);
+    const byDigest = manifestPath(tag.repository, tag.image.manifest);
+    stage.registry.putImage(tag.repository, tag.image, 'other');
+    const paths = [tag.path, manifestPath(tag.repository, 'other'), byDigest];
+    for (const path of paths) expectWhole(await stage.client.get(path, ANY), tag.image.manifest);
+    stage.registry.on({ method: 'DELETE' }, { status: 202 });
+    expect((await stage.client.open(byDigest, { method: 'DELETE' }).done).status).toBe(202);
+    stage.registry.on({ path: new RegExp(`^/v2/${tag.repository}/`) }, { status: 404 });
+    for (const path of paths) expect((await stage.client.get(path, ANY)).status).toBe(404);
+  });
+
   test('what was asked before a push is not believed after it', async () => {
     const tag = publish(stage);
     const held = stage.registry.hold({ method: 'GET', path: tag.path }, 'headers', {

@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { randomBlob, type Blob } from './upstream/content.ts';
+import { randomBlob, textContent, type Blob } from './upstream/content.ts';
 import { basic, basicGuard, type Users } from './upstream/guard.ts';
 import { ANY_MANIFEST, craftImage } from './upstream/image.ts';
 import { blobPath, cacheStatus, expectWhole, manifestPath, untilHit } from './upstream/paths.ts';
@@ -42,7 +42,7 @@ beforeAll(async () => {
   const many = (count: number): Promise<ScriptedRegistry[]> =>
     Promise.all(Array.from({ length: count }, () => one()));
   pools = {
-    none: await many(16),
+    none: await many(21),
     right: await many(10),
     wrong: await many(2),
     rightOverTls: [await one(true)],
@@ -320,6 +320,52 @@ describe('Bearer challenges are answered by the proxy', () => {
     expectWhole(again, blob!);
     expect(cacheStatus(again)).toBe('HIT');
     expect((await scene.client.get(blobPath('a', other!))).status).toBe(503);
+  });
+});
+
+describe('a token service that is down while its registry is not', () => {
+  test.each([429, 500, 503])('is an outage, and not a refusal: %i', async (status) => {
+    const [scene, tokens] = bearerScene({ may: () => true });
+    const image = craftImage({ seed: `service ${status}` });
+    scene.registry.putImage('library/app', image, '1');
+    const path = manifestPath('library/app', '1');
+    const accept = { headers: { accept: ANY_MANIFEST } };
+    expectWhole(await scene.client.get(path, accept), image.manifest);
+    tokens.expireAll();
+    scene.registry.on({ path: tokens.path }, { status });
+    const again = await scene.client.get(path, accept);
+    expectWhole(again, image.manifest);
+    expect(cacheStatus(again)).toBe('STALE');
+    expect((await scene.client.get(manifestPath('library/app', 'never'), accept)).status).toBe(status);
+  });
+});
+
+describe('a token service below /v2/', () => {
+  test('is known for one: what its tokens open without credentials is for all, and the proxy can stand in', async () => {
+    const [scene, tokens] = bearerScene({ users: USERS, may: () => true, path: '/v2/auth' });
+    const [blob] = put(scene, 'library/a');
+    const path = blobPath('library/a', blob!);
+    const realm = `${tokens.path}?service=scripted&scope=repository:library/a:pull`;
+    const tokenOf = async (): Promise<string> => {
+      const { status, body } = await scene.client.get(realm);
+      expect(status).toBe(200);
+      return (JSON.parse(body.toString()) as { token: string }).token;
+    };
+    expectWhole(await scene.client.get(path, { authorization: `Bearer ${await tokenOf()}` }), blob!);
+    await scene.proxy.stored(blob!);
+    scene.registry.on({}, { status: 503 });
+    expectWhole(await untilHit(() => scene.client.get(path)), blob!);
+    const local = await scene.client.get(`${realm}&scope=repository:library/b:pull`);
+    expect(JSON.parse(local.body.toString())).toMatchObject({
+      token: expect.stringMatching(/^breakwater\./),
+    });
+  });
+
+  test('and a path like it that is none passes as it is', async () => {
+    const scene = sceneOf('none');
+    scene.registry.serve('/v2/auth', textContent('nothing'));
+    const { status, body } = await scene.client.get('/v2/auth');
+    expect([status, body.toString()]).toEqual([200, 'nothing']);
   });
 });
 

@@ -1,4 +1,4 @@
-import { createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
+import { createPublicKey, generateKeyPairSync, hkdfSync, type KeyObject } from 'node:crypto';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { checkAuthority, readCertificates, readKey, subjectOf } from './authority-check.ts';
@@ -29,6 +29,15 @@ export interface Authority {
   /** Whether the certificate was made just now, so that no client can know it yet. */
   readonly created: boolean;
   readonly key: KeyObject;
+}
+
+/**
+ * Derives a secret of 32 bytes from the authority's key, for what must not be told from the cache's disk alone; it
+ * stays the same as long as the key does (HKDF, RFC 5869).
+ */
+export function deriveSecret({ key }: Authority, purpose: string): Buffer {
+  const der = key.export({ type: 'pkcs8', format: 'der' });
+  return Buffer.from(hkdfSync('sha256', der, '', `breakwater ${purpose}`, 32));
 }
 
 interface AuthorityOptions {

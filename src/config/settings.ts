@@ -6,6 +6,7 @@ import { DIAGNOSING } from './settings/diagnosing.ts';
 import { FILE } from './settings/file.ts';
 import { LISTENING } from './settings/listening.ts';
 import { PASSING } from './settings/passing.ts';
+import { PRIVATE } from './settings/private.ts';
 import { REGISTRIES } from './settings/registries.ts';
 import { TAGS } from './settings/tags.ts';
 import { TIMEOUTS } from './settings/timeouts.ts';
@@ -17,6 +18,7 @@ export const SETTINGS = {
   ...ACCESS,
   ...AUTHORITY,
   ...REGISTRIES,
+  ...PRIVATE,
   ...CACHING,
   ...TAGS,
   ...PASSING,
@@ -36,6 +38,7 @@ export const SETTING_GROUPS: readonly SettingGroup[] = [
   { title: 'Who may use it, and where it leads', settings: ACCESS },
   { title: 'Certificate authority', settings: AUTHORITY },
   { title: 'Registries and credentials', settings: REGISTRIES },
+  { title: 'Private images', settings: PRIVATE },
   { title: 'Cache', settings: CACHING },
   { title: 'Tags', settings: TAGS },
   { title: 'Pushing and upstream', settings: PASSING },

@@ -89,7 +89,9 @@ function usersOfNoList({ accessRules, proxyUsersFile, listenTlsClientCaFile }: C
   return [`rule ${named + 1} of ACCESS_RULES names users, and nobody can log in; set PROXY_USERS_FILE`];
 }
 
-function heldCredentials({ credentials, dockerConfigs, cloudRegistries }: Config): readonly string[] {
+function heldCredentials(config: Config): readonly string[] {
+  const { credentials, dockerConfigs, cloudRegistries, privateImages } = config;
+  if (privateImages !== 'shared') return [];
   const hosts = new Set([...credentials, ...cloudRegistries].map(({ host }) => host));
   const held = [
     ...(hosts.size === 0 ? [] : [`for ${listText([...hosts])}`]),
@@ -97,7 +99,7 @@ function heldCredentials({ credentials, dockerConfigs, cloudRegistries }: Config
   ];
   if (held.length === 0) return [];
   return [
-    `what the credentials ${held.join(' and ')} open is served to every client that reaches this proxy, without a login`,
+    `what the credentials ${held.join(' and ')} open is served to every client that reaches this proxy, without a login; PRIVATE_IMAGES=upstream leaves it to the registry who may have it`,
   ];
 }
 

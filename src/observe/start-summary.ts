@@ -32,6 +32,7 @@ export function startSummary({ version, address, config, ca, cached }: StartFact
       ['registry-1.docker.io', 'auth.docker.io', ...config.registries.map(describePattern)].join(' '),
     ],
     ['credentials', describeCredentials(config)],
+    ...(holdsCredentials(config) ? [['private images', describePrivate(config)] as const] : []),
     [
       'cache',
       `${config.cacheDir}: ${cached.objects} objects, ${formatBytes(cached.bytes)} of ${formatBytes(config.cacheMaxSize)}`,
@@ -79,6 +80,18 @@ function describePattern({ match, host, port, scheme }: Config['registries'][num
   const prefix = { exact: '', below: '*.', domain: '.' }[match];
   const address = port === (scheme === 'https' ? 443 : 80) ? host : `${host}:${port}`;
   return `${scheme === 'http' ? 'http://' : ''}${prefix}${address}`;
+}
+
+function holdsCredentials({ credentials, dockerConfigs, cloudRegistries }: Config): boolean {
+  return credentials.length + dockerConfigs.length + cloudRegistries.length > 0;
+}
+
+function describePrivate({ privateImages }: Config): string {
+  return {
+    shared: 'served to every client where the credentials above open them, and where its own do',
+    upstream: 'served to clients that the registry itself admits',
+    deny: 'refused to clients without credentials of their own',
+  }[privateImages];
 }
 
 function describeTags(config: Config): string {

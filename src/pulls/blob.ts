@@ -3,7 +3,7 @@ import type { RepositoryName } from '../registry/name.ts';
 import { formatRoute } from '../registry/route.ts';
 import type { Fills } from '../store/fills.ts';
 import type { Store } from '../store/store.ts';
-import type { Access } from './access.ts';
+import { mayHave, type Access } from './access.ts';
 import type { Exchange } from './exchange.ts';
 import type { Objects } from './object.ts';
 import type { PassThrough } from './pass-through.ts';
@@ -23,8 +23,13 @@ export function createPullBlob(
   send: SendObject,
   passThrough: PassThrough,
 ): PullBlob {
-  async function head(exchange: Exchange, repository: RepositoryName, digest: Digest): Promise<void> {
-    if (access.isKnown(exchange, repository, digest)) {
+  async function head(
+    exchange: Exchange,
+    repository: RepositoryName,
+    digest: Digest,
+    path: string,
+  ): Promise<void> {
+    if (await mayHave(access, exchange, repository, digest, path)) {
       const stored = store.find(digest);
       // a fill's first answer tells as much as a question of its own would
       const known = stored ?? (await fills.find(digest)?.fill.opened.catch(() => undefined));
@@ -43,8 +48,8 @@ export function createPullBlob(
   return async (exchange, repository, digest) => {
     exchange.outcome.cacheType = 'blob-by-digest';
     exchange.outcome.digest = digest;
-    if (exchange.request.method === 'HEAD') return head(exchange, repository, digest);
     const path = formatRoute({ kind: 'blob', repository, digest });
+    if (exchange.request.method === 'HEAD') return head(exchange, repository, digest, path);
     const { source, mediaType } = await objects.obtain(exchange, { repository, digest, kind: 'blob', path });
     await send(exchange, { digest, size: source.size, mediaType: mediaType ?? BLOB_TYPE }, source);
   };

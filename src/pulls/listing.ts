@@ -1,16 +1,18 @@
+import type { IdentitySeal } from '../cache/identity-seal.ts';
+import type { Config } from '../config/config.ts';
 import { asBreakwaterError } from '../registry/errors.ts';
 import { pickHeaders } from '../registry/headers.ts';
 import { registryUrl } from '../registry/registry-host.ts';
 import type { ReplyKey, ReplyTable, StoredReply } from '../store/index/reply-table.ts';
 import { createFlights } from '../upstream/flights.ts';
-import { identityKey } from '../upstream/identity.ts';
+import { ANONYMOUS, type Identity } from '../upstream/identity.ts';
 import { isOutage } from '../upstream/outage.ts';
 import { toRefusal } from '../upstream/refusal.ts';
 import { readSmallBody } from '../upstream/token-answer.ts';
 import type { Upstream, UpstreamRequest } from '../upstream/upstream.ts';
 import type { Exchange } from './exchange.ts';
 import { askAsIs } from './pass-through.ts';
-import { withPatience } from './patience.ts';
+import { orGiveUp, withPatience } from './patience.ts';
 import { sendWhole } from './send-error.ts';
 
 /** Serves a repository's tag list, or the referrers of a manifest. */
@@ -20,14 +22,27 @@ export type PullListing = (exchange: Exchange) => Promise<void>;
 export const LIST_FRESH_MS = 5_000;
 const KEPT = ['content-type', 'link', 'oci-filters-applied', 'warning', 'docker-distribution-api-version'];
 
-/** @param staleTime milliseconds for which a list may stand in for an upstream that cannot answer. */
-export function createPullListing(
-  upstream: Upstream,
-  replies: ReplyTable,
-  staleTime: number,
-  now: () => number,
-): PullListing {
+export interface PullListingParts {
+  readonly upstream: Upstream;
+  readonly replies: ReplyTable;
+  readonly seal: IdentitySeal;
+  readonly config: Pick<Config, 'tagStaleTime' | 'privateStaleTime' | 'privateImages'>;
+  readonly now: () => number;
+}
+
+export function createPullListing({ upstream, replies, seal, config, now }: PullListingParts): PullListing {
   const flights = createFlights<StoredReply>();
+
+  /** Milliseconds for which a list may stand in for an upstream that cannot answer. */
+  function staleTime({ kind }: Identity): number {
+    return kind === 'client' ? Math.min(config.tagStaleTime, config.privateStaleTime) : config.tagStaleTime;
+  }
+
+  /** Under another policy the proxy may have been told what is not for its clients. */
+  function keyOf(identity: Identity): string {
+    if (identity.kind === 'client') return seal(identity.key);
+    return config.privateImages === 'shared' ? identity.kind : ANONYMOUS.kind;
+  }
 
   /** Asks what the client asks, but for the whole list: not for its headers alone, nor whether it has changed. */
   const wholeUpstream: Upstream = {
@@ -55,7 +70,7 @@ export function createPullListing(
     const key: ReplyKey = {
       registry: registry.name,
       path: request.url ?? '',
-      identity: identityKey(identity),
+      identity: keyOf(identity),
     };
     const known = replies.find(key);
     const age = known === undefined ? Infinity : now() - known.storedAt;
@@ -63,14 +78,12 @@ export function createPullListing(
       outcome.cacheStatus = 'HIT';
       return sendWhole(exchange, known.status, known.headers, known.body);
     }
-    const usable = age < LIST_FRESH_MS + staleTime ? known : undefined;
+    const usable = age < LIST_FRESH_MS + staleTime(identity) ? known : undefined;
     outcome.cacheStatus = known === undefined ? 'MISS' : 'EXPIRED';
     let reply: StoredReply;
     try {
-      reply = await withPatience(
-        flights.share(`${key.identity} ${key.registry} ${key.path}`, () => ask(exchange, key)),
-        usable,
-      );
+      const asked = flights.share(`${key.identity} ${key.registry} ${key.path}`, () => ask(exchange, key));
+      reply = await (usable === undefined ? orGiveUp(asked, exchange) : withPatience(asked, usable));
     } catch (thrown) {
       const error = asBreakwaterError(thrown);
       if (usable === undefined || !isOutage(error)) throw error;

@@ -4,11 +4,12 @@ import type { Digest } from '../registry/digest.ts';
 import type { RepositoryName } from '../registry/name.ts';
 import { formatRoute } from '../registry/route.ts';
 import type { Store } from '../store/store.ts';
-import type { Access } from './access.ts';
+import { mayHave, type Access } from './access.ts';
 import type { Exchange } from './exchange.ts';
 import type { Objects, Obtained } from './object.ts';
 import { mediaTypeOf } from './object-source.ts';
 import type { PassThrough } from './pass-through.ts';
+import { orGiveUp } from './patience.ts';
 import { sendObjectHead, type SendObject } from './send-object.ts';
 
 export type PullManifest = (exchange: Exchange, repository: RepositoryName, digest: Digest) => Promise<void>;
@@ -32,11 +33,12 @@ export function createPullManifest(
   return async (exchange, repository, digest) => {
     const { request, outcome } = exchange;
     outcome.digest = digest;
+    const path = formatRoute({ kind: 'manifest', repository, reference: { kind: 'digest', digest } });
     if (request.method === 'HEAD') {
       const stored = store.find(digest);
       const type = stored?.mediaType;
       if (stored !== undefined && type !== undefined && accepts(request.headers.accept, type)) {
-        if (access.isKnown(exchange, repository, digest)) {
+        if (await mayHave(access, exchange, repository, digest, path)) {
           outcome.cacheStatus ??= 'HIT';
           return sendObjectHead(exchange, { digest, size: stored.size, mediaType: type });
         }
@@ -44,12 +46,8 @@ export function createPullManifest(
       outcome.cacheStatus ??= 'MISS';
       return pass(exchange, repository, digest);
     }
-    const path = formatRoute({ kind: 'manifest', repository, reference: { kind: 'digest', digest } });
-    const obtained = await whole(
-      await objects.obtain(exchange, { repository, digest, kind: 'manifest', path }),
-      store,
-      digest,
-    );
+    const begun = await objects.obtain(exchange, { repository, digest, kind: 'manifest', path });
+    const obtained = await whole(exchange, begun, store, digest);
     const type = obtained?.mediaType;
     if (obtained === undefined || type === undefined || !accepts(request.headers.accept, type)) {
       obtained?.source.close();
@@ -64,10 +62,15 @@ export function createPullManifest(
  * A manifest is small and decides all that follows: it is sent when it is whole and verified, not before.
  * Undefined where the store could not keep it.
  */
-async function whole(obtained: Obtained, store: Store, digest: Digest): Promise<Obtained | undefined> {
+async function whole(
+  exchange: Exchange,
+  obtained: Obtained,
+  store: Store,
+  digest: Digest,
+): Promise<Obtained | undefined> {
   if (obtained.fill === undefined) return obtained;
   try {
-    const { mediaType } = await obtained.fill.fill.done;
+    const { mediaType } = await orGiveUp(obtained.fill.fill.done, exchange);
     const source = await store.open(digest);
     return source === undefined ? undefined : { source, mediaType, fill: undefined };
   } catch (thrown) {

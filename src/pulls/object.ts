@@ -8,6 +8,7 @@ import type { Access } from './access.ts';
 import { createClientSource } from './client-source.ts';
 import type { Exchange } from './exchange.ts';
 import { createObjectSource, type ObjectSource } from './object-source.ts';
+import { orGiveUp } from './patience.ts';
 import { upstreamHeaders } from './upstream-headers.ts';
 
 /** An object by its digest, as one client asks for it at one path. */
@@ -71,7 +72,7 @@ export function createObjects({ store, fills, access, upstream, stallTimeout }: 
     if (running !== undefined && isAsked(running, exchange, repository)) {
       // its first answer says who may have it; a refusal of somebody else's credentials says nothing
       try {
-        await running.fill.opened;
+        await orGiveUp(running.fill.opened, exchange);
       } catch (refused) {
         if (running.origin.identityKey === identityKey(exchange.identity)) throw refused;
       }
@@ -135,7 +136,12 @@ export function createObjects({ store, fills, access, upstream, stallTimeout }: 
       const running = fills.find(digest);
       const object = store.find(digest);
       if (running !== undefined || object !== undefined) {
-        await admit(exchange, target, running);
+        try {
+          await admit(exchange, target, running);
+        } catch (refused) {
+          outcome.cacheStatus ??= 'MISS'; // that it is cached is no business of who may not have it
+          throw refused;
+        }
         const stored = await openStored(store, digest);
         if (stored !== undefined) {
           outcome.cacheStatus ??= 'HIT';
@@ -150,7 +156,7 @@ export function createObjects({ store, fills, access, upstream, stallTimeout }: 
       }
       const upstreamSource = sourceOf(exchange, target);
       if (outcome.cacheStatus !== 'EXPIRED') outcome.cacheStatus = 'MISS';
-      const fill = await join(exchange, target, upstreamSource);
+      const fill = await orGiveUp(join(exchange, target, upstreamSource), exchange);
       const { size, mediaType } = await fill.fill.opened;
       // an object without bytes has none to hold back until it was verified
       if (size === 0) await fill.fill.done;

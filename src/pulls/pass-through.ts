@@ -9,6 +9,7 @@ import { upstreamFailure } from '../upstream/failure.ts';
 import type { RequestBody, Upstream, UpstreamAnswer } from '../upstream/upstream.ts';
 import { createClientBody, hasBody, passing, whenGone } from './client-body.ts';
 import { cacheHeaders, type Exchange } from './exchange.ts';
+import { orGiveUp } from './patience.ts';
 
 /** Sends a request on as it is and its answer back as it is; nothing is stored. */
 export type PassThrough = (exchange: Exchange, onAnswer?: (answer: UpstreamAnswer) => void) => Promise<void>;
@@ -16,6 +17,8 @@ export type PassThrough = (exchange: Exchange, onAnswer?: (answer: UpstreamAnswe
 const METHODS = new Set<string>(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']);
 /** Set anew on the way out, or not ours to repeat. */
 const NOT_FORWARDED = new Set(['host', 'authorization', 'expect', 'accept-encoding']);
+/** Docker Hub counts a 304 on a manifest as a pull: a question of ours is never put under a condition. */
+const CONDITIONS = /^if-(none-match|modified-since|match|unmodified-since)$/;
 
 export function createPassThrough(upstream: Upstream, bodyTimeout: number): PassThrough {
   return async (exchange, onAnswer) => {
@@ -23,11 +26,8 @@ export function createPassThrough(upstream: Upstream, bodyTimeout: number): Pass
     outcome.cacheStatus ??= 'BYPASS';
     const body = hasBody(request) ? createClientBody(exchange, bodyTimeout) : undefined;
     try {
-      const answer = await askAsIs(
-        upstream,
-        exchange,
-        body && { body: passing(body), signal: whenGone(exchange) },
-      );
+      const asking = body && { body: passing(body), signal: whenGone(exchange) };
+      const answer = await askInTime(upstream, exchange, asking);
       onAnswer?.(answer);
       await relay(exchange, answer);
     } finally {
@@ -75,6 +75,25 @@ interface Asking {
   readonly scope?: string;
 }
 
+/** A question that brings nothing is given up in time; what a push brings may take as long as it takes. */
+async function askInTime(
+  upstream: Upstream,
+  exchange: Exchange,
+  asking: Asking | undefined,
+): Promise<UpstreamAnswer> {
+  const asked = askAsIs(upstream, exchange, asking);
+  if (!isReading(exchange.request.method)) return asked;
+  try {
+    return await orGiveUp(asked, exchange);
+  } catch (thrown) {
+    asked.then(
+      ({ body }) => body.destroy(),
+      () => undefined, // told to the client already, or of no more use
+    );
+    throw thrown;
+  }
+}
+
 /** Asks upstream what the client asked, word for word. */
 export async function askAsIs(
   upstream: Upstream,
@@ -90,9 +109,9 @@ export async function askAsIs(
     registry,
     method,
     path,
-    headers: { ...requestHeaders(request), ...headers },
+    headers: { ...requestHeaders(request, route.kind === 'manifest' && isReading(method)), ...headers },
     identity,
-    follow: (method === 'GET' || method === 'HEAD') && (route.kind === 'blob' || route.kind === 'manifest'),
+    follow: isReading(method) && (route.kind === 'blob' || route.kind === 'manifest'),
     ...('repository' in route ? { repository: route.repository } : {}),
     ...asking,
   });
@@ -107,15 +126,19 @@ function methodOf(request: IncomingMessage): Dispatcher.HttpMethod {
   throw new BreakwaterError('METHOD_NOT_ALLOWED', `method ${method ?? ''} is not supported`);
 }
 
+function isReading(method: string | undefined): boolean {
+  return method === 'GET' || method === 'HEAD';
+}
+
 function isMethod(method: string | undefined): method is Dispatcher.HttpMethod {
   return method !== undefined && METHODS.has(method);
 }
 
-function requestHeaders(request: IncomingMessage): Record<string, string | string[]> {
+function requestHeaders(request: IncomingMessage, unconditional: boolean): Record<string, string | string[]> {
   const headers: Record<string, string | string[]> = { 'accept-encoding': 'identity' };
   for (const [name, value] of headerPairs(endToEndHeaders(request.rawHeaders))) {
     const lower = name.toLowerCase();
-    if (NOT_FORWARDED.has(lower)) continue;
+    if (NOT_FORWARDED.has(lower) || (unconditional && CONDITIONS.test(lower))) continue;
     const before = headers[lower];
     headers[lower] = before === undefined ? value : [before, value].flat();
   }

@@ -1,6 +1,7 @@
 import { LRUCache } from 'lru-cache';
 import type { Config } from '../config/config.ts';
-import { createAcceptance } from '../cache/acceptance.ts';
+import type { Acceptance } from '../cache/acceptance.ts';
+import type { IdentitySeal } from '../cache/identity-seal.ts';
 import { createTagPolicy } from '../cache/tag-policy.ts';
 import { asBreakwaterError, BreakwaterError } from '../registry/errors.ts';
 import { parseRoute, type Route } from '../registry/route.ts';
@@ -10,6 +11,7 @@ import type { ReplyTable } from '../store/index/reply-table.ts';
 import type { TagTable } from '../store/index/tag-table.ts';
 import type { OnFault } from '../store/index/writer.ts';
 import type { Store } from '../store/store.ts';
+import { createAdmitted } from '../upstream/admitted.ts';
 import type { Credentials } from '../upstream/credentials.ts';
 import { asSent } from '../upstream/identity.ts';
 import type { IssuedTokens } from '../upstream/issued-tokens.ts';
@@ -22,6 +24,7 @@ import type { Exchange } from './exchange.ts';
 import { createCheckExistence } from './existence.ts';
 import { createPullListing } from './listing.ts';
 import { createPullManifest } from './manifest.ts';
+import { noticeRefusals } from './notice-refusals.ts';
 import { createObjects } from './object.ts';
 import { createPassThrough } from './pass-through.ts';
 import { createPing } from './ping.ts';
@@ -33,7 +36,7 @@ import { createSendObject } from './send-object.ts';
 import { createTagCheck, createTagFetch } from './tag-check.ts';
 import { createResolveTag } from './tag-resolve.ts';
 import { createPullTag } from './tag.ts';
-import { createPassToken } from './token.ts';
+import { createPassToken, isTokenRequest } from './token.ts';
 import { createTurns } from './turns.ts';
 import { throwAwayUnread } from './unread.ts';
 import { createUploads } from './uploads.ts';
@@ -55,7 +58,11 @@ export interface PullParts {
   readonly links: LinkTable;
   readonly tags: TagTable;
   readonly replies: ReplyTable;
+  readonly acceptance: Acceptance;
+  /** What stands on the disk for an identity. */
+  readonly seal: IdentitySeal;
   readonly upstream: Upstream;
+  /** The credentials of which clients without any may be given what they open. */
   readonly credentials: Credentials;
   readonly issued: IssuedTokens;
   readonly limits: RateLimits;
@@ -70,8 +77,16 @@ const CHANGING: ReadonlySet<string> = new Set(['PUT', 'PATCH', 'DELETE']);
 
 /** The use cases, wired; the route of an exchange decides which one answers it. */
 export function createPulls(parts: PullParts): Pulls {
-  const { config, store, fills, links, tags, replies, upstream, credentials, issued, now } = parts;
-  const access = createAccess(links, createAcceptance(now), upstream);
+  const { config, store, fills, links, tags, replies, acceptance, credentials, issued, now } = parts;
+  const upstream = noticeRefusals(createAdmitted(parts.upstream, config.privateImages), acceptance);
+  const access = createAccess({
+    links,
+    acceptance,
+    upstream,
+    policy: config.privateImages,
+    leash: config.privateCheckInterval,
+    outageLeash: config.privateStaleTime,
+  });
   const objects = createObjects({ store, fills, access, upstream, stallTimeout: config.proxyReadTimeout });
   const send = createSendObject(createPump(createBuffers(), createTurns(), config.sendTimeout));
   const passThrough = createPassThrough(upstream, config.clientBodyTimeout);
@@ -104,7 +119,7 @@ export function createPulls(parts: PullParts): Pulls {
     kept: config.cachePushed,
   });
   const checkExistence = createCheckExistence(upstream);
-  const pullListing = createPullListing(upstream, replies, config.tagStaleTime, now);
+  const pullListing = createPullListing({ upstream, replies, seal: parts.seal, config, now });
   const pullBlob = createPullBlob(store, fills, access, objects, send, passThrough);
   const pullManifest = createPullManifest(store, access, objects, send, passThrough);
   const policyFor = createTagPolicy(config);
@@ -157,7 +172,10 @@ export function createPulls(parts: PullParts): Pulls {
       case 'referrers':
         return pullListing(exchange);
       case 'other':
-        return target.startsWith('/v2/') ? passThrough(exchange) : passToken(exchange);
+        // quay, pkg.dev and Forgejo have their token services below /v2/
+        return target.startsWith('/v2/') && !isTokenRequest(request)
+          ? passThrough(exchange)
+          : passToken(exchange);
       default:
         return passThrough(exchange);
     }

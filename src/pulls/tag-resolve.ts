@@ -71,7 +71,10 @@ export function createResolveTag({ tags, access, limits, check, fetch }: Resolve
     };
     const changed: CacheStatus = known === undefined ? 'MISS' : 'EXPIRED';
     if (known === undefined && !head) return remember(await fetch(exchange, key), changed);
-    const found = await check(exchange, key);
+    const found = await check(exchange, key).catch((thrown: unknown) => {
+      if (head || spare || !(thrown instanceof UpstreamRefusal)) throw thrown;
+      return undefined; // that it was asked by HEAD would tell that it is cached
+    });
     const digest = found?.record.digest;
     if (found !== undefined && known?.digest === digest && known?.mediaType === found.record.mediaType) {
       return remember(found, 'REVALIDATED');

@@ -10,7 +10,7 @@ import type { Access } from './access.ts';
 import type { Exchange } from './exchange.ts';
 import type { PullManifest } from './manifest.ts';
 import type { PassThrough } from './pass-through.ts';
-import { withPatience } from './patience.ts';
+import { orGiveUp, withPatience } from './patience.ts';
 import { sendObjectHead } from './send-object.ts';
 import type { ResolveTag } from './tag-resolve.ts';
 
@@ -71,10 +71,10 @@ export function createPullTag(parts: PullTagParts): PullTag {
   ): Promise<Answer | undefined> {
     const usable = known !== undefined && isUsable(exchange, key, known, policy);
     const asked = resolve(exchange, key, known, usable);
-    if (!usable) return asked;
+    if (!usable) return orGiveUp(asked, exchange);
     const stale: Answer = { record: known, status: 'STALE' };
     try {
-      return await withPatience(asked, stale);
+      return await withPatience<Answer | undefined>(asked, stale);
     } catch (thrown) {
       if (isOutage(asBreakwaterError(thrown))) return stale;
       throw thrown;

@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http';
 import { LRUCache } from 'lru-cache';
 import { asBreakwaterError, type BreakwaterError } from '../registry/errors.ts';
 import { pickHeaders } from '../registry/headers.ts';
@@ -146,7 +147,7 @@ export function createPassToken(
 
   return async (exchange) => {
     const { request, identity, outcome } = exchange;
-    if (!isTokenRequest(exchange)) {
+    if (!isTokenRequest(request)) {
       const isAnonymous = identity.kind === 'proxy' && request.method === 'GET';
       return passThrough(inNameOf(exchange, isAnonymous ? await basicOfProxy(exchange) : undefined));
     }
@@ -166,7 +167,7 @@ function inNameOf(exchange: Exchange, basic: string | undefined): Exchange {
 }
 
 /** distribution-spec's token services are asked for a service or scope; OAuth2 ones by a form. */
-function isTokenRequest({ request }: Exchange): boolean {
+export function isTokenRequest(request: IncomingMessage): boolean {
   if (request.method === 'POST') {
     return request.headers['content-type']?.startsWith('application/x-www-form-urlencoded') ?? false;
   }

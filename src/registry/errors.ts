@@ -122,12 +122,12 @@ export const ERRORS = {
     'The registry wants credentials that the request does not carry.',
   ),
   DENIED: kind(403, 'DENIED', 'client', false, 'The registry refuses these credentials for this repository.'),
-  PRIVATE_CONTENT: kind(
-    404,
-    'MANIFEST_UNKNOWN',
+  PRIVATE_DENIED: kind(
+    403,
+    'DENIED',
     'client',
     false,
-    'The content is cached, but these credentials were not accepted for it.',
+    "Only the proxy's own credentials open the image, and PRIVATE_IMAGES=deny keeps it from clients without any.",
   ),
   UPSTREAM_DNS: kind(502, 'UNKNOWN', 'upstream', true, "The registry's name does not resolve."),
   UPSTREAM_CONNECT: kind(502, 'UNKNOWN', 'upstream', true, 'No connection to the registry could be made.'),
@@ -143,7 +143,7 @@ export const ERRORS = {
     'UNKNOWN',
     'upstream',
     true,
-    'The registry did not answer in time (PROXY_READ_TIMEOUT), or took nothing of a request (PROXY_SEND_TIMEOUT).',
+    'The registry did not answer while its client waited, sent nothing for PROXY_READ_TIMEOUT, or took nothing of a request for PROXY_SEND_TIMEOUT.',
   ),
   UPSTREAM_RESET: kind(
     502,

@@ -7,6 +7,15 @@
 export const VISIBILITIES = ['own', 'shared', 'public'] as const;
 export type Visibility = (typeof VISIBILITIES)[number];
 
+/**
+ * What becomes of images that only the proxy's own credentials open.
+ * - `shared`: they are served to anyone the access rules admit.
+ * - `upstream`: to clients that upstream itself admits; others get upstream's challenge.
+ * - `deny`: the same, and others are refused without one.
+ */
+export const PRIVATE_IMAGES = ['shared', 'upstream', 'deny'] as const;
+export type PrivateImages = (typeof PRIVATE_IMAGES)[number];
+
 /** The narrower of two: what both allow. */
 export function narrower(a: Visibility, b: Visibility): Visibility {
   return isWider(a, b) ? b : a;

@@ -39,14 +39,20 @@ export function createFills({ store, stallTimeout, abandoned, health }: FillsOpt
   const running = new Map<Digest, RunningFill>();
   const all = new Set<Fill>();
 
+  /** Takes a fill out of the way; another one of its digest may have begun since it failed. */
+  function forget(fill: Fill, digest: Digest | undefined): void {
+    if (digest !== undefined && running.get(digest)?.fill === fill) running.delete(digest);
+  }
+
   function start(source: FillSource, digest: Digest | undefined): Fill {
     const kept = digest === undefined ? 0 : store.kept(digest);
     const fill = startFill({ source, begin: () => store.begin(digest), kept, stallTimeout, abandoned });
     all.add(fill);
+    // whoever comes after a refusal asks anew
+    fill.opened.catch(() => forget(fill, digest));
     const end = (): void => {
       all.delete(fill);
-      // another one may have begun since this one failed
-      if (digest !== undefined && running.get(digest)?.fill === fill) running.delete(digest);
+      forget(fill, digest);
     };
     fill.done.then(
       () => {

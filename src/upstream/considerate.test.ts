@@ -4,7 +4,7 @@ import { beforeEach, describe, expect, test } from 'vitest';
 import { BreakwaterError } from '../registry/errors.ts';
 import { parseRepositoryName } from '../registry/name.ts';
 import { registryHost } from '../registry/registry-host.ts';
-import { createConsiderate } from './considerate.ts';
+import { createConsiderate, type Challenges } from './considerate.ts';
 import { identityOf, PROXY_IDENTITY, type Identity } from './identity.ts';
 import { createIssuedTokens } from './issued-tokens.ts';
 import { isOutage } from './outage.ts';
@@ -41,11 +41,21 @@ function create(offline = false): Upstream {
       return Promise.resolve(answer as unknown as UpstreamAnswer);
     },
   };
-  return createConsiderate(
-    inner,
-    createRateLimits(10, pino({ level: 'silent' }), () => time),
+  return createConsiderate(inner, {
+    limits: createRateLimits(10, pino({ level: 'silent' }), () => time),
+    challenges: inMemory(),
     offline,
-  );
+  });
+}
+
+function inMemory(): Challenges {
+  const known = new Map<string, string>();
+  return {
+    find: (...key) => known.get(key.join(' ')),
+    put: (registry, repository, asker, challenge) =>
+      void known.set([registry, repository, asker].join(' '), challenge),
+    delete: (...key) => void known.delete(key.join(' ')),
+  };
 }
 
 beforeEach(() => {

@@ -1,6 +1,5 @@
-import { LRUCache } from 'lru-cache';
 import { asBreakwaterError, BreakwaterError } from '../registry/errors.ts';
-import { pickHeaders } from '../registry/headers.ts';
+import type { RepositoryName } from '../registry/name.ts';
 import { parseRoute } from '../registry/route.ts';
 import { isLocalToken } from './issued-tokens.ts';
 import { isOutage, isOutageStatus } from './outage.ts';
@@ -8,15 +7,28 @@ import type { Cost, RateLimits } from './rate-limits.ts';
 import { toRefusal, UpstreamRefusal } from './refusal.ts';
 import type { Upstream, UpstreamAnswer, UpstreamRequest } from './upstream.ts';
 
-const MAX_CHALLENGES = 10_000;
+/** Keeps what repositories said when they asked for credentials, by who was asked for them. */
+export interface Challenges {
+  find(registry: string, repository: RepositoryName, asker: string): string | undefined;
+  put(registry: string, repository: RepositoryName, asker: string, challenge: string): void;
+  delete(registry: string, repository: RepositoryName, asker: string): void;
+}
+
+export interface ConsiderateOptions {
+  readonly limits: RateLimits;
+  readonly challenges: Challenges;
+  /** Asks nobody at all. */
+  readonly offline: boolean;
+}
 
 /**
  * An upstream that keeps to the registries' limits: what they say of them is noted, and one that refused is left
- * alone until it said it may be asked again. `offline` asks nobody at all.
+ * alone until it said it may be asked again.
  */
-export function createConsiderate(upstream: Upstream, limits: RateLimits, offline: boolean): Upstream {
-  const recall = createChallengeMemory();
-
+export function createConsiderate(
+  upstream: Upstream,
+  { limits, challenges, offline }: ConsiderateOptions,
+): Upstream {
   async function ask(request: UpstreamRequest): Promise<UpstreamAnswer> {
     const { registry, identity } = request;
     if (offline)
@@ -36,40 +48,42 @@ export function createConsiderate(upstream: Upstream, limits: RateLimits, offlin
     throw limited(registry.name, held, headers, text);
   }
 
-  return { ask: (request) => recall(request, () => ask(request)) };
+  return { ask: (request) => recalling(request, challenges, () => ask(request)) };
 }
 
 /**
- * Remembers which repositories ask for credentials, for an outage: containerd sends those it has only when it is
- * asked, and what is cached may be theirs. Where the cache can answer without, it does.
+ * Recalls in an outage which repositories ask for credentials: containerd sends those it has only when it is asked,
+ * and what is cached may be theirs. Where the cache can answer without, it does.
  */
-function createChallengeMemory(): (
-  request: UpstreamRequest,
+async function recalling(
+  { registry, repository, identity, scope }: UpstreamRequest,
+  challenges: Challenges,
   ask: () => Promise<UpstreamAnswer>,
-) => Promise<UpstreamAnswer> {
-  const challenges = new LRUCache<string, UpstreamRefusal['headers']>({ max: MAX_CHALLENGES });
-  return async ({ registry, repository, identity, scope }, ask) => {
-    // a challenge to push says nothing of pulls
-    if (scope !== undefined) return ask();
-    if (repository === undefined || identity.kind !== 'proxy') return ask();
-    const key = `${registry.name} ${repository}`;
-    const recalled = (): UpstreamRefusal | undefined => {
-      const headers = challenges.get(key);
-      return headers && unanswered({ host: registry.name, status: 401, headers, body: Buffer.alloc(0) });
-    };
-    let answer: UpstreamAnswer;
-    try {
-      answer = await ask();
-    } catch (thrown) {
-      throw isOutage(asBreakwaterError(thrown)) ? (recalled() ?? thrown) : thrown;
-    }
-    if (answer.status === 401) challenges.set(key, pickHeaders(answer.headers, ['www-authenticate']));
-    else if (answer.status < 300) challenges.delete(key);
-    const refusal = isOutageStatus(answer.status) ? recalled() : undefined;
-    if (refusal === undefined) return answer;
-    answer.body.destroy();
-    throw refusal;
+): Promise<UpstreamAnswer> {
+  // a challenge to push says nothing of pulls
+  if (scope !== undefined) return ask();
+  const { kind } = identity;
+  if (repository === undefined || (kind !== 'proxy' && kind !== 'anonymous')) return ask();
+  const recalled = (): UpstreamRefusal | undefined => {
+    const challenge = challenges.find(registry.name, repository, kind);
+    if (challenge === undefined) return undefined;
+    const headers = { 'www-authenticate': challenge };
+    return unanswered({ host: registry.name, status: 401, headers, body: Buffer.alloc(0) });
   };
+  let answer: UpstreamAnswer;
+  try {
+    answer = await ask();
+  } catch (thrown) {
+    throw isOutage(asBreakwaterError(thrown)) ? (recalled() ?? thrown) : thrown;
+  }
+  const challenge = answer.headers['www-authenticate'];
+  if (answer.status === 401 && challenge !== undefined)
+    challenges.put(registry.name, repository, kind, challenge.toString());
+  else if (answer.status < 300) challenges.delete(registry.name, repository, kind);
+  const refusal = isOutageStatus(answer.status) ? recalled() : undefined;
+  if (refusal === undefined) return answer;
+  answer.body.destroy();
+  throw refusal;
 }
 
 /** Docker Hub counts GET of manifests, answered or not modified; HEAD and all else is free. */

@@ -98,10 +98,11 @@ function mendOf(reason: string): string {
  * Resolves as the system does and hands on only the addresses that may be led to, so that what was checked is what is
  * connected with. For a host that is an address no resolver is asked: see `checkLiteral`.
  */
-export function checkedLookup(check: AddressCheck): LookupFunction {
+export function checkedLookup(check: AddressCheck, lookup: LookupFunction = systemLookup): LookupFunction {
   return (host, options, callback) => {
-    systemLookup(host, { ...options, all: true }, (error, addresses) => {
+    lookup(host, { ...options, all: true }, (error, found) => {
       if (error !== null) return callback(error, []);
+      const addresses = typeof found === 'string' ? [{ address: found, family: isIP(found) }] : found;
       const good = addresses.filter(({ address }) => check(address) === undefined);
       const [first] = good;
       if (first === undefined) {

@@ -4,12 +4,15 @@ import { createHash } from 'node:crypto';
 export type Identity =
   /** Nobody's: without credentials, and a challenge is an answer. */
   | { readonly kind: 'nobody' }
+  /** Anybody's: with what upstream gives to those who have no credentials. */
+  | { readonly kind: 'anonymous' }
   /** The proxy's: with the credentials it holds for that registry, or with none. */
   | { readonly kind: 'proxy' }
   /** The client's, by the `Authorization` it sent; `key` stands for it wherever it must not be kept. */
   | { readonly kind: 'client'; readonly authorization: string; readonly key: string };
 
 export const PROXY_IDENTITY: Identity = { kind: 'proxy' };
+export const ANONYMOUS: Identity = { kind: 'anonymous' };
 export const NOBODY: Identity = { kind: 'nobody' };
 
 /** The identity of a request that goes on as it came: no credential is added, no challenge answered. */

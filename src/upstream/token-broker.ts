@@ -38,7 +38,8 @@ export interface TokenBroker {
   /**
    * Answers a challenge; undefined where the proxy has no answer to it.
    * Concurrent calls for one purpose and challenge are one request to the token service.
-   * @throws `UPSTREAM_*` where the token service cannot be reached or gives no token.
+   * @throws `UPSTREAM_*` where the token service cannot be reached or gives no token; what it answered in an outage
+   * of its own.
    */
   answer(purpose: GrantPurpose, challenges: readonly Challenge[]): Promise<Grant | undefined>;
 }

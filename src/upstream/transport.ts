@@ -1,3 +1,5 @@
+import { lookup } from 'node:dns';
+import type { LookupFunction } from 'node:net';
 import type { SecureContext } from 'node:tls';
 import { LRUCache } from 'lru-cache';
 import { Agent, buildConnector, type Dispatcher } from 'undici';
@@ -11,6 +13,11 @@ export const MAX_HEADER_SIZE = 128 * 1024;
 const CONNECTIONS_PER_ORIGIN = 128;
 /** Hosts beside the registries, such as their CDNs, whose TLS sessions are remembered. */
 const CHECKED_ORIGINS = 500;
+
+/** Addresses of a host that are tried before the time for its connection is over. */
+const MAX_ADDRESSES = 16;
+/** The least time for one of them, as in Node. */
+const MIN_ATTEMPT_MS = 250;
 
 export interface TransportOptions {
   /** Holds what chains are checked against. */
@@ -49,6 +56,10 @@ export interface Transport {
   close(): Promise<void>;
 }
 
+/** As all of a host's addresses are wanted: asked for a family Node tries but the first one. */
+const lookupIpv4: LookupFunction = (host, options, callback) =>
+  lookup(host, { ...options, family: 4 }, callback);
+
 export function createTransport(options: TransportOptions): Transport {
   const agent = new Agent({
     allowH2: false,
@@ -59,13 +70,22 @@ export function createTransport(options: TransportOptions): Transport {
     headersTimeout: options.readTimeout,
     // its clock stops under back-pressure, so whoever reads the body watches over it
     bodyTimeout: 0,
-    connect: guardedConnector(options.destinations, {
-      allowH2: false,
-      secureContext: options.secureContext,
-      rejectUnauthorized: options.verify,
-      timeout: options.connectTimeout,
-      ...(options.ipv4Only ? { family: 4 } : { autoSelectFamily: true }),
-    }),
+    connect: guardedConnector(
+      options.destinations,
+      {
+        allowH2: false,
+        secureContext: options.secureContext,
+        rejectUnauthorized: options.verify,
+        timeout: options.connectTimeout,
+        // one address after the other, each with its share of the time; the last one with all that is left
+        autoSelectFamily: true,
+        autoSelectFamilyAttemptTimeout: Math.max(
+          MIN_ATTEMPT_MS,
+          Math.floor(options.connectTimeout / MAX_ADDRESSES),
+        ),
+      },
+      options.ipv4Only ? lookupIpv4 : lookup,
+    ),
   });
   return {
     async send({ url, method, headers, body, upload, signal }) {
@@ -99,8 +119,9 @@ export function createTransport(options: TransportOptions): Transport {
 function guardedConnector(
   destinations: Destinations,
   options: buildConnector.BuildOptions,
+  resolve: LookupFunction,
 ): buildConnector.connector {
-  const connect = buildConnector(options);
+  const connect = buildConnector({ ...options, lookup: resolve });
   // one each, as the check is one of host and port and a connector keeps the TLS sessions
   const checked = new LRUCache<string, buildConnector.connector>({ max: CHECKED_ORIGINS });
   return (target, callback) => {
@@ -111,7 +132,8 @@ function guardedConnector(
     const refusal = checkLiteral(hostname, check);
     if (refusal !== undefined) return callback(refusal, null);
     const key = `${hostname}:${port}`;
-    const connector = checked.get(key) ?? buildConnector({ ...options, lookup: checkedLookup(check) });
+    const connector =
+      checked.get(key) ?? buildConnector({ ...options, lookup: checkedLookup(check, resolve) });
     checked.set(key, connector);
     connector(target, callback);
   };

@@ -5,7 +5,7 @@ import { registryHost, registryUrl, type RegistryHost } from '../registry/regist
 import { repositoryScope } from '../registry/scope.ts';
 import type { RepositoryName } from '../registry/name.ts';
 import { narrower, type Visibility } from '../registry/visibility.ts';
-import { PROXY_IDENTITY, type Identity } from './identity.ts';
+import { ANONYMOUS, PROXY_IDENTITY, type Identity } from './identity.ts';
 import type { IssuedTokens } from './issued-tokens.ts';
 import type { Grant, GrantPurpose, TokenBroker } from './token-broker.ts';
 import type { Transport, TransportAnswer, TransportRequest } from './transport.ts';
@@ -59,7 +59,13 @@ interface Authorized {
   readonly visibility: Visibility;
 }
 
-export function createUpstream(transport: Transport, broker: TokenBroker, issued: IssuedTokens): Upstream {
+/** How challenges are answered: with the credentials that the proxy holds, and without any. */
+export interface Brokers {
+  readonly proxy: TokenBroker;
+  readonly anonymous: TokenBroker;
+}
+
+export function createUpstream(transport: Transport, brokers: Brokers, issued: IssuedTokens): Upstream {
   /** Sends with the client's credentials, or in the proxy's name, answering one challenge. */
   async function authorized(request: UpstreamRequest, url: URL): Promise<Authorized> {
     const { registry, method, headers, body, signal, identity } = request;
@@ -78,11 +84,13 @@ export function createUpstream(transport: Transport, broker: TokenBroker, issued
       };
     }
     if (identity.kind === 'nobody') return { answer: await send(undefined), visibility: 'public' };
+    const broker = brokers[identity.kind];
     const { repository } = request;
     const scope = request.scope ?? (repository === undefined ? '' : repositoryScope(repository, method));
     const purpose = { registry, repository, scope };
     const once = body !== undefined && !body.replayable;
-    const held = (await broker.held(purpose)) ?? (once ? await grantAhead(purpose, signal) : undefined);
+    const held =
+      (await broker.held(purpose)) ?? (once ? await grantAhead(broker, purpose, signal) : undefined);
     const first = await send(held?.authorization);
     if (first.status !== 401) return { answer: first, visibility: held?.visibility ?? 'public' };
     held?.drop();
@@ -94,7 +102,7 @@ export function createUpstream(transport: Transport, broker: TokenBroker, issued
         `${registry.name} no longer accepts the proxy's token, and the body cannot be sent again`,
       );
     }
-    const grant = await answerChallenge(purpose, first);
+    const grant = await answerChallenge(broker, purpose, first);
     if (grant === undefined || grant.authorization === held?.authorization) {
       return { answer: first, visibility: held?.visibility ?? 'public' };
     }
@@ -104,6 +112,7 @@ export function createUpstream(transport: Transport, broker: TokenBroker, issued
 
   /** The grant for a body that can be sent but once: what the registry would ask for is asked before. */
   async function grantAhead(
+    broker: TokenBroker,
     purpose: GrantPurpose,
     signal: AbortSignal | undefined,
   ): Promise<Grant | undefined> {
@@ -113,12 +122,16 @@ export function createUpstream(transport: Transport, broker: TokenBroker, issued
       headers: {},
       ...(signal === undefined ? {} : { signal }),
     }));
-    const grant = answer.status === 401 ? await answerChallenge(purpose, answer) : undefined;
+    const grant = answer.status === 401 ? await answerChallenge(broker, purpose, answer) : undefined;
     await discard(answer);
     return grant;
   }
 
-  async function answerChallenge(purpose: GrantPurpose, answer: TransportAnswer): Promise<Grant | undefined> {
+  async function answerChallenge(
+    broker: TokenBroker,
+    purpose: GrantPurpose,
+    answer: TransportAnswer,
+  ): Promise<Grant | undefined> {
     try {
       return await broker.answer(purpose, parseChallenges(answer.headers['www-authenticate']));
     } catch (thrown) {
@@ -169,7 +182,8 @@ function redirected({ request, url }: Step, location: string, registry: string):
     request: {
       ...request,
       registry: registryHost(next.hostname, port, scheme),
-      identity: PROXY_IDENTITY,
+      // the client's credentials stay behind
+      identity: request.identity.kind === 'anonymous' ? ANONYMOUS : PROXY_IDENTITY,
       headers,
     },
     url: next,

@@ -21,6 +21,8 @@ export interface TokenServiceOptions {
   /** The name of the field that holds the token. */
   readonly field?: 'token' | 'access_token';
   /** The name under which the realm is given to clients. */
+  /** Where it is on its server; a path of its own unless it is said. */
+  readonly path?: string;
   readonly realmHost?: 'localhost' | '127.0.0.1';
 }
 
@@ -87,9 +89,16 @@ export function createTokenService(server: ScriptedServer, options: TokenService
     return `refresh-${issued}`;
   }
 
-  const path = `/token/${randomUUID()}`;
+  const { path = `/token/${randomUUID()}` } = options;
   const realm = `${server.origin(options.realmHost)}${path}`;
   server.handle((request) => (request.path === path ? issue(request) : undefined));
+  // below `/v2/` the registry has an answer of its own, which a rule goes before
+  if (path.startsWith('/v2/')) {
+    server.on({ path }, (request) => {
+      const { content, ...answer } = issue(request);
+      return content === undefined ? answer : { ...answer, body: content };
+    });
+  }
   return {
     realm,
     path,

@@ -47,8 +47,8 @@ export const TIMEOUTS = {
     env: 'PROXY_CONNECT_TIMEOUT',
     path: 'timeouts.upstream.connect',
     parse: parseTimeout,
-    default: '60s',
-    help: 'How long a connection to a registry may take to be made.',
+    default: '5s',
+    help: 'How long a connection to a registry may take to be made, its name, all its addresses and TLS included.',
     since: '0.1.0',
   },
   proxySendTimeout: {

@@ -1,10 +1,11 @@
 import { DatabaseSync } from 'node:sqlite';
 import { BreakwaterError } from '../../registry/errors.ts';
 
-const SCHEMA_VERSION = 1;
 /** Marks an index that was closed in order; it is taken off as long as the index is open. */
 const CLEAN = 1;
-const SCHEMA = `
+/** What makes an index of each version out of the one before. */
+const SCHEMA = [
+  `
   CREATE TABLE objects (
     digest TEXT PRIMARY KEY,
     size INTEGER NOT NULL,
@@ -41,8 +42,20 @@ const SCHEMA = `
     PRIMARY KEY (registry, path, identity)
   ) STRICT, WITHOUT ROWID;
   CREATE INDEX replies_by_age ON replies (stored_at);
-  PRAGMA user_version = ${SCHEMA_VERSION};
-`;
+`,
+  `
+  CREATE TABLE acceptances (
+    identity TEXT NOT NULL,
+    registry TEXT NOT NULL,
+    repository TEXT NOT NULL,
+    accepted_at INTEGER NOT NULL,
+    PRIMARY KEY (identity, registry, repository)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX acceptances_by_age ON acceptances (accepted_at);
+  -- what was told to clients lies under keys that could be guessed at
+  DELETE FROM replies;
+`,
+];
 
 export interface Index {
   readonly database: DatabaseSync;
@@ -66,11 +79,12 @@ export function openIndex(file: string): Index {
     database.exec('PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;');
     // WAL with an exclusive lock takes it at the first write
     database.exec('BEGIN IMMEDIATE');
-    if (pragma(database, 'user_version') === 0) database.exec(SCHEMA);
-    database.exec('COMMIT');
     const version = pragma(database, 'user_version');
-    if (version !== SCHEMA_VERSION)
-      throw new Error(`its version is ${version}, this program knows ${SCHEMA_VERSION}`);
+    if (version > SCHEMA.length)
+      throw new Error(`its version is ${version}, this program knows ${SCHEMA.length}`);
+    for (const step of SCHEMA.slice(version)) database.exec(step);
+    database.exec(`PRAGMA user_version = ${SCHEMA.length}`);
+    database.exec('COMMIT');
     const clean = pragma(database, 'application_id') === CLEAN;
     database.exec('PRAGMA application_id = 0');
     let whole = true;

@@ -1,4 +1,5 @@
 import type { DatabaseSync } from 'node:sqlite';
+import { createReader } from './reader.ts';
 import { createWriter, type OnFault } from './writer.ts';
 
 /** A small answer of upstream's that is no object: a ping's, a tag list's, a list of referrers. */
@@ -21,6 +22,7 @@ export interface ReplyKey {
 export interface ReplyTable {
   find(key: ReplyKey): StoredReply | undefined;
   put(key: ReplyKey, reply: StoredReply): void;
+  delete(key: ReplyKey): void;
   /** Forgets all that was said of paths that begin with `prefix`. */
   deleteBelow(registry: string, prefix: string): void;
 }
@@ -30,8 +32,11 @@ const MAX_ROWS = 20_000;
 const TRIM_EVERY = 500;
 
 export function createReplyTable(database: DatabaseSync, onFault: OnFault): ReplyTable {
-  const get = database.prepare(
-    'SELECT status, headers, body, stored_at FROM replies WHERE registry = ? AND path = ? AND identity = ?',
+  const get = createReader(
+    database.prepare(
+      'SELECT status, headers, body, stored_at FROM replies WHERE registry = ? AND path = ? AND identity = ?',
+    ),
+    onFault,
   );
   const put = createWriter(
     database.prepare(
@@ -45,6 +50,10 @@ export function createReplyTable(database: DatabaseSync, onFault: OnFault): Repl
     ),
     onFault,
   );
+  const removeOne = createWriter(
+    database.prepare('DELETE FROM replies WHERE registry = ? AND path = ? AND identity = ?'),
+    onFault,
+  );
   const remove = createWriter(
     database.prepare('DELETE FROM replies WHERE registry = ? AND substr(path, 1, ?) = ?'),
     onFault,
@@ -52,7 +61,7 @@ export function createReplyTable(database: DatabaseSync, onFault: OnFault): Repl
   let puts = 0;
   return {
     find({ registry, path, identity }) {
-      const row = get.get(registry, path, identity);
+      const row = get(registry, path, identity);
       if (row === undefined) return undefined;
       const { body } = row;
       return {
@@ -67,6 +76,7 @@ export function createReplyTable(database: DatabaseSync, onFault: OnFault): Repl
       puts += 1;
       if (puts % TRIM_EVERY === 0) trim(MAX_ROWS);
     },
+    delete: ({ registry, path, identity }) => removeOne(registry, path, identity),
     deleteBelow: (registry, prefix) => remove(registry, prefix.length, prefix),
   };
 }
