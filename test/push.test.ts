@@ -272,7 +272,7 @@ describe.each(WAYS)('a push that is $way', ({ way, buffering }) => {
       shop.registry.protect(service.guard);
       const repository = newName();
       const where = await begin(shop, repository);
-      expect(new URLSearchParams(service.requests()[0]?.query).getAll('scope')).toEqual([
+      expect(new URLSearchParams(service.requests().at(-1)?.query).getAll('scope')).toEqual([
         `repository:${repository}:pull,push`,
       ]);
       service.expireAll();
@@ -316,7 +316,7 @@ describe.each(WAYS)('a push that is $way', ({ way, buffering }) => {
       const repository = newName();
       const path = `/v2/${repository}/blobs/uploads/?mount=${newBlob(1).digest}&from=team/base`;
       expect((await shop.pusher.send('POST', path)).status).toBe(201);
-      expect(new URLSearchParams(service.requests()[0]?.query).getAll('scope')).toEqual([
+      expect(new URLSearchParams(service.requests().at(-1)?.query).getAll('scope')).toEqual([
         `repository:${repository}:pull,push`,
         'repository:team/base:pull',
       ]);

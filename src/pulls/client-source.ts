@@ -81,6 +81,10 @@ export function createClientSource(options: ClientSourceOptions): ByteSource {
     return direct !== undefined && position === directAt && position < directUntil;
   }
 
+  function isReadAhead(position: number): boolean {
+    return isInStretch(position) || (hasRanges && source.growing && options.isFarAhead(position));
+  }
+
   async function recover(thrown: unknown, buffer: Buffer, position: number): Promise<number> {
     const error = asBreakwaterError(thrown);
     if (error.code === 'STORE_UNAVAILABLE') {
@@ -134,10 +138,9 @@ export function createClientSource(options: ClientSourceOptions): ByteSource {
     },
     read(buffer, position) {
       if (storeFailed) return readPast(buffer, position);
-      if (isInStretch(position)) return readAhead(buffer, position);
-      if (hasRanges && source.growing && options.isFarAhead(position)) return readAhead(buffer, position);
-      return readCached(buffer, position);
+      return isReadAhead(position) ? readAhead(buffer, position) : readCached(buffer, position);
     },
+    arrival: (position) => (storeFailed || isReadAhead(position) ? undefined : source.arrival?.(position)),
     readUntil(end) {
       wantedUntil = end;
     },

@@ -6,7 +6,7 @@ import type { Turns } from './turns.ts';
 /**
  * Writes the bytes of `source` from `start` up to `end` (exclusive; Infinity for all there are) to a client,
  * as long as it is there; gives the number of bytes written.
- * One buffer is used again and again: the next read begins when the write before is with the kernel.
+ * The next read begins when the write before is with the kernel.
  * @param onSent told of each write as it goes: a client that leaves is done with before this function is.
  * @throws what the source throws, where the bytes will never come.
  */
@@ -22,38 +22,53 @@ export type Pump = (
 export function createPump(buffers: Buffers, turns: Turns, sendTimeout: number): Pump {
   return async (source, start, end, response, onSent) => {
     const client = createClient(response, sendTimeout);
-    const buffer = buffers.borrow(end - start);
+    const size = buffers.begin(end - start);
     let position = start;
-    let giveBack = true;
-    try {
-      while (position < end) {
+
+    /** Reads and writes once; false at the end, or where the client is gone. */
+    async function step(): Promise<boolean> {
+      const buffer = buffers.borrow(size);
+      // a client that leaves while its bytes are waited for: they may still come
+      let mayCome = false;
+      try {
         const wanted = end - position < buffer.length ? buffer.subarray(0, end - position) : buffer;
-        await turns.take(wanted.length);
         const reading = source.read(wanted, position);
         const length = typeof reading === 'number' ? reading : await client.unlessGone(reading);
-        if (length === undefined) {
-          // the client left while its bytes were waited for; they may still come
-          giveBack = false;
-          break;
-        }
-        if (length === 0) break;
-        const written = await client.write(length === buffer.length ? buffer : buffer.subarray(0, length));
-        if (!written) break;
+        mayCome = length === undefined;
+        if (length === undefined || length === 0) return false;
+        if (!(await client.write(length === buffer.length ? buffer : buffer.subarray(0, length))))
+          return false;
         position += length;
         onSent?.(length);
+        return true;
+      } finally {
+        if (!mayCome) buffers.giveBack(buffer);
+      }
+    }
+
+    try {
+      let going = true;
+      while (going && position < end) {
+        // a thousand clients that wait hold no buffer
+        const arrival = source.arrival?.(position);
+        if (arrival === undefined) {
+          await turns.take(Math.min(end - position, size));
+          going = await step();
+        } else {
+          going = (await client.unlessGone(arrival.then(() => true))) ?? false;
+        }
       }
       return position - start;
     } finally {
       client.done();
-      if (giveBack) buffers.giveBack(buffer);
-      else buffers.drop(buffer);
+      buffers.end(size);
     }
   };
 }
 
 interface Client {
   /** What `reading` gives, or undefined where the client leaves before. */
-  unlessGone(reading: Promise<number>): Promise<number | undefined>;
+  unlessGone<T>(reading: Promise<T>): Promise<T | undefined>;
   /** Settles when the bytes are with the kernel: true, or false where the client is gone. */
   write(bytes: Buffer): Promise<boolean>;
   done(): void;

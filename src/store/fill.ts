@@ -202,7 +202,11 @@ export function startFill(options: FillOptions): Fill {
     if (whole) return 0;
     // not before the end: who is told begins another fill, and must not find this one
     if (ended && failure !== undefined) return Promise.reject(failure);
-    return new Promise<void>((resolve) => void waiting.push(resolve)).then(() => read(buffer, position));
+    return arrival().then(() => read(buffer, position));
+  }
+
+  function arrival(): Promise<void> {
+    return new Promise((resolve) => void waiting.push(resolve));
   }
 
   return {
@@ -226,6 +230,7 @@ export function startFill(options: FillOptions): Fill {
           return !ended;
         },
         read,
+        arrival: (position) => (position < announced || whole || ended ? undefined : arrival()),
         close() {
           if (closed) return;
           closed = true;

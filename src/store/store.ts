@@ -23,6 +23,11 @@ export interface ByteSource {
    * @throws `STORE_UNAVAILABLE` where the cache cannot give them, other failures where they will never come.
    */
   read(buffer: Buffer, position: number): number | Promise<number>;
+  /**
+   * Settles when more has arrived, where there is no byte at `position` yet: whoever waits with it needs no buffer
+   * meanwhile. Undefined where `read` says more.
+   */
+  arrival?(position: number): Promise<void> | undefined;
   /** Told up to where, exclusive, the reads that follow will go at the most. */
   readUntil?(end: number): void;
   /** Lets go of the object; it may be evicted from now on. */
