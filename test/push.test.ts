@@ -171,6 +171,17 @@ describe.each(WAYS)('a push that is $way', ({ way, buffering }) => {
     expect(shop.desk.received.at(-1)?.record.query).toBe(`?mount=${digest}&from=team/base`);
   });
 
+  test('a mount asks for nothing that only the credentials of the proxy open, where those are not shared', async () => {
+    const own = await openShop({ PRIVATE_IMAGES: 'upstream', PROXY_REQUEST_BUFFERING: buffering });
+    const query = `mount=${newBlob(1).digest}&from=team/base`;
+    const path = `/v2/${newName()}/blobs/uploads/`;
+    expect((await own.pusher.send('POST', `${path}?${query}`)).status).toBe(202);
+    const robot = login(basic('robot', 'marked-secret-robot'));
+    expect((await own.pusher.send('POST', `${path}?${query}`, robot)).status).toBe(201);
+    expect(own.desk.received.map(({ record }) => record.query)).toEqual(['', `?${query}`]);
+    await own.close();
+  });
+
   test('an address that would lead past the proxy is made relative, query and all', async () => {
     shop.desk.location = (path) => `${shop.registry.origin()}${path}`;
     const repository = newName();
@@ -272,7 +283,7 @@ describe.each(WAYS)('a push that is $way', ({ way, buffering }) => {
       shop.registry.protect(service.guard);
       const repository = newName();
       const where = await begin(shop, repository);
-      expect(new URLSearchParams(service.requests()[0]?.query).getAll('scope')).toEqual([
+      expect(new URLSearchParams(service.requests().at(-1)?.query).getAll('scope')).toEqual([
         `repository:${repository}:pull,push`,
       ]);
       service.expireAll();
@@ -319,7 +330,7 @@ describe.each(WAYS)('a push that is $way', ({ way, buffering }) => {
       const repository = newName();
       const path = `/v2/${repository}/blobs/uploads/?mount=${newBlob(1).digest}&from=team/base`;
       expect((await shop.pusher.send('POST', path)).status).toBe(201);
-      expect(new URLSearchParams(service.requests()[0]?.query).getAll('scope')).toEqual([
+      expect(new URLSearchParams(service.requests().at(-1)?.query).getAll('scope')).toEqual([
         `repository:${repository}:pull,push`,
         'repository:team/base:pull',
       ]);

@@ -1,5 +1,6 @@
+import { get } from 'node:http';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { randomBlob } from './upstream/content.ts';
+import { randomBlob, type Blob } from './upstream/content.ts';
 import { basic, basicGuard } from './upstream/guard.ts';
 import { ANY_MANIFEST, craftImage } from './upstream/image.ts';
 import { blobPath, cacheStatus, expectError, expectWhole, manifestPath, untilHit } from './upstream/paths.ts';
@@ -220,6 +221,51 @@ describe('what a client sent to one origin is not shown to another', () => {
     ]);
     expect(other.requests.count()).toBeGreaterThan(0);
     expect(other.requests.all.every(({ headers }) => headers.authorization === undefined)).toBe(true);
+  });
+});
+
+describe('a redirect to what only the credentials of the proxy open', () => {
+  let own: Stage;
+  let front: ScriptedRegistry;
+  let blob: Blob;
+  let target: string;
+  beforeAll(async () => {
+    front = await startScriptedRegistry();
+    own = await startStage({
+      registries: [front],
+      env: ({ host }) => ({ AUTH_REGISTRIES: `${host}:alice:marked-secret-alice` }),
+    });
+    own.registry.protect(basicGuard({ users: { alice: 'marked-secret-alice' } }));
+    blob = randomBlob('not lent', 1000);
+    own.registry.put({ repository: 'alice/app', blobs: [blob] });
+    target = `${own.registry.origin()}${blobPath('alice/app', blob)}`;
+    front.on({ path: blobPath('front', blob) }, redirectTo(target));
+  });
+  afterAll(async () => {
+    await own.close();
+    await front.close();
+  });
+
+  test('is not followed on them for a client with credentials of its own', async () => {
+    const client = own.newClient(front);
+    const options = { authorization: 'Bearer marked-secret-of-the-front' };
+    expect((await client.get(blobPath('front', blob), options)).status).toBe(401);
+    expect(own.registry.requests.all.map(({ headers }) => headers.authorization)).toEqual([undefined]);
+  });
+
+  test('is not followed on them from a host that is no registry', async () => {
+    await using stranger = await startScriptedServer();
+    stranger.on({}, redirectTo(target));
+    own.registry.requests.forget();
+    const status = await new Promise<number | undefined>((resolve, reject) => {
+      const path = `${stranger.origin()}${blobPath('x', blob)}`;
+      const { port } = own.proxy;
+      get({ host: '127.0.0.1', port, path, agent: false }, (response) => {
+        response.resume().on('end', () => resolve(response.statusCode));
+      }).on('error', reject);
+    });
+    expect(status).toBe(401);
+    expect(own.registry.requests.all.map(({ headers }) => headers.authorization)).toEqual([undefined]);
   });
 });
 
