@@ -20,6 +20,7 @@ import type { Peers } from './doors/peers.ts';
 import { stopSignal } from './doors/stop-signal.ts';
 import { createSite } from './doors/site/site.ts';
 import { createAccessLog } from './observe/access-log.ts';
+import { endOnCrash } from './observe/crash.ts';
 import { createLineWriter } from './observe/line-writer.ts';
 import { createLog } from './observe/log.ts';
 import { createRefusalLog } from './observe/refusal-log.ts';
@@ -68,6 +69,11 @@ async function serve(config: Config): Promise<number> {
   const log = createLog(config.logLevel);
   const accessLines = pino.destination({ dest: 1, sync: false });
   const accessLog = createLineWriter((lines) => void accessLines.write(lines));
+  const flushLines = (): void => {
+    accessLog.flush();
+    accessLines.flushSync();
+  };
+  endOnCrash(log, flushLines);
   const authority = await loadAuthority({
     directory: config.caDir,
     certificateFile: config.caCrtFile,
@@ -206,8 +212,7 @@ async function serve(config: Config): Promise<number> {
   await pulls.close();
   await store.close();
   index.close();
-  accessLog.flush();
-  accessLines.flushSync();
+  flushLines();
   return 0;
 }
 
