@@ -17,8 +17,5 @@ export function failureOf(thrown: unknown): { readonly text: string; readonly co
 
 /** The trace of what has no name: nobody else has it. */
 function unnamedTrace({ code, cause }: BreakwaterError): string {
-  return code === 'INTERNAL' && cause !== undefined
-    ? `${traceOf(cause)}
-`
-    : '';
+  return code === 'INTERNAL' && cause !== undefined ? `${traceOf(cause)}\n` : '';
 }

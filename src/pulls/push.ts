@@ -56,7 +56,8 @@ export function createPush(parts: PushParts): Push {
   async function ask(exchange: Exchange, route: Route, body: PushBody | undefined): Promise<UpstreamAnswer> {
     const repository = 'repository' in route ? route.repository : uploads.repositoryOf(keyOf(exchange));
     const { request, identity } = exchange;
-    const path = mounts || identity.kind === 'client' ? (request.url ?? '/') : withoutMount(request.url);
+    const mayMount = mounts || identity.kind === 'client' || request.method !== 'POST';
+    const path = mayMount ? (request.url ?? '/') : withoutMount(request.url);
     let isRefused = false;
     try {
       const answer = await askAsIs(upstream, exchange, {
