@@ -10,6 +10,7 @@ import { runCli } from './cli/run-cli.ts';
 import { loadConfig, type Config } from './config/config.ts';
 import { credentialFiles } from './config/credential-files.ts';
 import { createRegistryMatcher } from './config/registry-pattern.ts';
+import { watchFiles } from './config/watched-files.ts';
 import { createAdmission } from './doors/access/admission.ts';
 import { createUsers } from './doors/access/users.ts';
 import { createDoor } from './doors/connect/door.ts';
@@ -19,6 +20,7 @@ import type { Peers } from './doors/peers.ts';
 import { stopSignal } from './doors/stop-signal.ts';
 import { createSite } from './doors/site/site.ts';
 import { createAccessLog } from './observe/access-log.ts';
+import { endOnCrash } from './observe/crash.ts';
 import { createLineWriter } from './observe/line-writer.ts';
 import { createLog } from './observe/log.ts';
 import { createRefusalLog } from './observe/refusal-log.ts';
@@ -49,7 +51,6 @@ import { createTokenBroker } from './upstream/token-broker.ts';
 import { createTransport } from './upstream/transport.ts';
 import { trustContext } from './upstream/trust.ts';
 import { createUpstream } from './upstream/upstream.ts';
-import { watchFiles } from './upstream/watched-files.ts';
 
 const version = readVersion();
 
@@ -68,6 +69,11 @@ async function serve(config: Config): Promise<number> {
   const log = createLog(config.logLevel);
   const accessLines = pino.destination({ dest: 1, sync: false });
   const accessLog = createLineWriter((lines) => void accessLines.write(lines));
+  const flushLines = (): void => {
+    accessLog.flush();
+    accessLines.flushSync();
+  };
+  endOnCrash(log, flushLines);
   const authority = await loadAuthority({
     directory: config.caDir,
     certificateFile: config.caCrtFile,
@@ -123,7 +129,7 @@ async function serve(config: Config): Promise<number> {
   const nobodys = createCredentials(matcher, now);
   const replies = createReplyTable(index.database, onFault);
   // first, so that no change is missed while they are read
-  const watched = await watchFiles(
+  const watched = watchFiles(
     credentialFiles(process.env, config),
     async () => {
       credentials.replace(await readCredentialSources(loadConfig(process.env).config, sourceParts));
@@ -200,14 +206,13 @@ async function serve(config: Config): Promise<number> {
   await watched.close();
   await transport.close();
   stopSweep();
-  users?.close();
-  listeners.close();
+  await users?.close();
+  await listeners.close();
   await fills.idle();
   await pulls.close();
   await store.close();
   index.close();
-  accessLog.flush();
-  accessLines.flushSync();
+  flushLines();
   return 0;
 }
 

@@ -68,12 +68,12 @@ describe('settings that cannot be used end the start with exit code 2', () => {
   test('without telling a secret', async () => {
     const { code, stderr } = await tryToServe({
       ...ownFolders('secrets'),
-      AUTH_REGISTRIES: 'ghcr.io:robot:tops3cret https://quay.io:robot:hunt3r2 nonsense-s3same',
+      AUTH_REGISTRIES: 'ghcr.io:robot:marked-secret-1 https://quay.io:robot:marked-secret-2 marked-secret-3',
     });
     expect(code).toBe(2);
     expect(stderr).toContain('AUTH_REGISTRIES=[redacted]');
     expect(stderr).toContain('entry 2');
-    expect(stderr).not.toMatch(/tops3cret|hunt3r2|s3same/);
+    expect(stderr).not.toMatch(/marked-secret/);
   });
 
   test.each(['(?=look)', String.raw`(a)\1`, '(?<!x)y'])('a regex that could hang: %s', async (regex) => {

@@ -74,12 +74,12 @@ describe("the user's own authority", () => {
       extensions: ROOT_EXTENSIONS,
     });
     const encrypted = join(folder.path, 'encrypted.key');
-    await openssl('pkey', '-in', key, '-aes256', '-passout', 'pass:open sesame', '-out', encrypted);
+    await openssl('pkey', '-in', key, '-aes256', '-passout', 'pass:marked-secret sesame', '-out', encrypted);
     const settings = { CA_CRT_FILE: certificate, CA_KEY_FILE: encrypted };
 
     await using proxy = await startLocalProxy(folder.path, {
       ...settings,
-      CA_KEY_PASSPHRASE: 'open sesame',
+      CA_KEY_PASSPHRASE: 'marked-secret sesame',
     });
     const ca = await readFile(certificate);
     (await openSecure(proxy, 'ghcr.io:443', { ca })).destroy();
@@ -88,7 +88,7 @@ describe("the user's own authority", () => {
 
     const refused = await tryToServe({
       ...settings,
-      CA_KEY_PASSPHRASE: 'open simsim',
+      CA_KEY_PASSPHRASE: 'marked-secret simsim',
       ...homeOf(folder.path),
     });
     expect([refused.code, refused.stdout.length]).toEqual([2, 0]);

@@ -10,7 +10,7 @@ import { blobPath, expectError, expectWhole } from './upstream/paths.ts';
 import type { Answer } from './upstream/reply.ts';
 import type { RecordedRequest } from './upstream/recorded-request.ts';
 import type { ScriptedRegistry } from './upstream/scripted-registry.ts';
-import { startScriptedServer, type ScriptedServer } from './upstream/scripted-server.ts';
+import { knowsSecrets, startScriptedServer, type ScriptedServer } from './upstream/scripted-server.ts';
 import { startStage, type Stage } from './upstream/stage.ts';
 import { upstreamCa } from './upstream/test-tls.ts';
 import { createTokenService } from './upstream/token-service.ts';
@@ -27,6 +27,7 @@ beforeEach(async () => {
   folder = mkdtempSync(join(tmpdir(), 'breakwater-cloud-'));
   cloud = await startScriptedServer();
   secureCloud = await startScriptedServer({ tls: true });
+  for (const { host } of [cloud, secureCloud]) knowsSecrets(host);
 });
 
 afterEach(async () => {
@@ -66,7 +67,7 @@ async function expectPulled(count = 2): Promise<void> {
 }
 
 describe('Amazon ECR', () => {
-  const USERS = { AWS: 'marked-secret-of-ecr' };
+  const USERS = { AWS: 'marked-secret-of-ecr' } as const;
   const hours = (count: number): number => Date.now() / 1000 + count * 3600;
   let tokens = 0;
 
@@ -175,7 +176,7 @@ describe('Amazon ECR', () => {
 });
 
 describe("Google's registries", () => {
-  const USERS = { oauth2accesstoken: 'marked-secret-of-google' };
+  const USERS = { oauth2accesstoken: 'marked-secret-of-google' } as const;
 
   test('with the metadata server', async () => {
     const token = { access_token: USERS.oauth2accesstoken, expires_in: 3600, token_type: 'Bearer' };

@@ -17,7 +17,7 @@ import type { ScriptedRegistry } from './upstream/scripted-registry.ts';
 import { startStage, type Stage } from './upstream/stage.ts';
 import { createTokenService } from './upstream/token-service.ts';
 
-const USERS = { alice: 'the-first-secret', bob: 'the-second-secret' };
+const USERS = { alice: 'marked-secret-first', bob: 'marked-secret-second' } as const;
 const ALICE = basic('alice', USERS.alice);
 const BOB = basic('bob', USERS.bob);
 

@@ -15,7 +15,7 @@ import { createSite } from '../src/doors/site/site.ts';
 import { createAccessLog } from '../src/observe/access-log.ts';
 import { cacheHeaders, createExchange, type Exchange } from '../src/pulls/exchange.ts';
 import { digestOf } from '../src/registry/digest.ts';
-import { BreakwaterError, ERRORS } from '../src/registry/errors.ts';
+import { asBreakwaterError, ERRORS } from '../src/registry/errors.ts';
 import { registryHost } from '../src/registry/registry-host.ts';
 import { openLayout } from '../src/store/disk/layout.ts';
 import { openIndex } from '../src/store/index/database.ts';
@@ -222,7 +222,7 @@ describe('docs/reference/log-format.md', () => {
     );
     const exchange = fakeExchange();
     exchange.outcome.digest = digestOf(Buffer.from('bytes'));
-    exchange.outcome.error = new BreakwaterError('UPSTREAM_DNS', 'no such name');
+    exchange.outcome.error = asBreakwaterError(new TypeError('a fault'));
     log(exchange);
     const entry = JSON.parse(lines.join('')) as Record<string, unknown>;
     const [keys = ''] = sectionOf(page(path), '## Access log').split('\n### ');

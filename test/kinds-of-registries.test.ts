@@ -14,9 +14,9 @@ import { startProxy, type ProxyProcess } from './upstream/start-proxy.ts';
 import { createTokenService } from './upstream/token-service.ts';
 
 /** A service account's key, as `_json_key` wants it for a password. */
-const KEY = JSON.stringify({ type: 'service_account', private_key: 'a b:c\n', client_id: '1' });
-const USERS = { alice: 'secret', team: 'of-the-team', _json_key: KEY };
-const ALICE = basic('alice', 'secret');
+const KEY = '{"type":"service_account","private_key":"a b:c\\n marked-secret-key","client_id":"1"}';
+const USERS = { alice: 'marked-secret-alice', team: 'marked-secret-of-the-team', _json_key: KEY } as const;
+const ALICE = basic('alice', 'marked-secret-alice');
 
 /** Each registry is asked in the proxy's name, with the credentials said here. */
 interface Registries {
@@ -48,7 +48,7 @@ beforeAll(async () => {
   realm = await one();
   const dockerConfig = join(folder, 'config.json');
   const auths = {
-    [all.refresh.host]: { auth: Buffer.from('u:').toString('base64'), identitytoken: 'first' },
+    [all.refresh.host]: { auth: Buffer.from('u:').toString('base64'), identitytoken: 'marked-secret-first' },
   };
   writeFileSync(dockerConfig, JSON.stringify({ auths }));
   proxy = closing.use(
@@ -58,12 +58,12 @@ beforeAll(async () => {
         AUTH_REGISTRIES_DELIMITER: ';;;',
         AUTH_REGISTRY_DELIMITER: ':::',
         AUTH_REGISTRIES: [
-          `${all.alice.host}:::alice:::secret`,
-          `${all.alsoAlice.host}:::alice:::secret`,
+          `${all.alice.host}:::alice:::marked-secret-alice`,
+          `${all.alsoAlice.host}:::alice:::marked-secret-alice`,
           `${all.google.host}:::_json_key:::${KEY}`,
-          `${all.teams.host}:::alice:::secret`,
-          `${all.teams.host}/team/*:::team:::of-the-team`,
-          `127.0.0.1:${realm.port}:::alice:::secret`,
+          `${all.teams.host}:::alice:::marked-secret-alice`,
+          `${all.teams.host}/team/*:::team:::marked-secret-of-the-team`,
+          `127.0.0.1:${realm.port}:::alice:::marked-secret-alice`,
         ].join(';;;'),
         AUTH_DOCKER_CONFIG: dockerConfig,
       },
@@ -142,7 +142,7 @@ describe('the proxy signs in to a registry', () => {
     expect(Object.fromEntries(request?.form ?? [])).toMatchObject({
       grant_type: 'password',
       username: 'alice',
-      password: 'secret',
+      password: 'marked-secret-alice',
       service: 'scripted',
       scope: 'repository:forms/app:pull',
       client_id: 'breakwater',
@@ -151,7 +151,7 @@ describe('the proxy signs in to a registry', () => {
 
   test('with an identity token, and with the one that the service gives in its place', async () => {
     const registry = all.refresh;
-    const refreshTokens = new Map([['first', 'alice']]);
+    const refreshTokens = new Map([['marked-secret-first', 'alice']]);
     const tokens = createTokenService(registry, { users: USERS, refreshTokens, rotates: true });
     registry.protect(tokens.guard);
     const client = clientOf(registry);
@@ -162,8 +162,8 @@ describe('the proxy signs in to a registry', () => {
       expectWhole(await client.get(blobPath(repository, blob)), blob);
     }
     const shown = tokens.requests().map(({ form }) => form.get('refresh_token'));
-    expect(shown[0]).toBe('first');
-    expect(shown.slice(1)).not.toContain('first');
+    expect(shown[0]).toBe('marked-secret-first');
+    expect(shown.slice(1)).not.toContain('marked-secret-first');
     expect(tokens.requests().every(({ method }) => method === 'POST')).toBe(true);
   });
 
@@ -185,7 +185,7 @@ describe('the proxy signs in to a registry', () => {
       expectWhole(await clientOf(registry).get(blobPath(repository, blob)), blob);
     }
     const shown = seen(registry, /^\/v2\/(team\/)?basic\//).filter((header) => header?.startsWith('Basic'));
-    expect(new Set(shown)).toEqual(new Set([basic('team', 'of-the-team'), ALICE]));
+    expect(new Set(shown)).toEqual(new Set([basic('team', 'marked-secret-of-the-team'), ALICE]));
   });
 
   test('that has its token service together with another; each has tokens of its own', async () => {
@@ -204,7 +204,7 @@ describe('the proxy signs in to a registry', () => {
     const scopes = tokens.requests().map(({ form }) => form.get('scope'));
     expect(scopes.filter((scope) => scope === 'repository:shared/app:pull')).toHaveLength(2);
     const [first, second] = [all.alice, all.alsoAlice].map((registry) => seen(registry, /blobs/).at(-1));
-    expect(first).toMatch(/^Bearer token-\d+-alice$/);
+    expect(first).toMatch(/^Bearer marked-secret-token-\d+-alice$/);
     expect(second).not.toBe(first);
   });
 
@@ -273,7 +273,7 @@ describe('the challenge of a host', () => {
 describe('a token service that refuses the credentials', () => {
   test('is not shown them again for a while, as accounts are locked for less', async () => {
     const registry = all.alice;
-    const tokens = createTokenService(registry, { users: { alice: 'another' } });
+    const tokens = createTokenService(registry, { users: { alice: 'marked-secret-another' } });
     registry.protect(tokens.guard);
     const path = blobPath('refused/app', put(registry, 'refused/app'));
     for (let pull = 0; pull < 3; pull += 1) expect((await clientOf(registry).get(path)).status).toBe(401);

@@ -10,7 +10,7 @@ import { redirectTo } from './upstream/reply.ts';
 import { startScriptedRegistry, type ScriptedRegistry } from './upstream/scripted-registry.ts';
 import { startStage, type Stage } from './upstream/stage.ts';
 
-const USERS = { alice: 'secret', bob: 'other' };
+const USERS = { alice: 'marked-secret-alice', bob: 'marked-secret-bob' } as const;
 const DIGEST = `sha256:${'0'.repeat(64)}`;
 const WARNING = '299 - "this registry moves soon"';
 
@@ -220,13 +220,13 @@ describe('private lists', () => {
         may: (user, name) => user === 'alice' || (user === 'bob' && name !== repository),
       }),
     );
-    const alice = { authorization: basic('alice', 'secret') };
+    const alice = { authorization: basic('alice', 'marked-secret-alice') };
     expect(tagsOf(await client.get(tags, alice))).toEqual(['1']);
-    expect((await client.get(tags, { authorization: basic('bob', 'other') })).status).toBe(403);
+    expect((await client.get(tags, { authorization: basic('bob', 'marked-secret-bob') })).status).toBe(403);
     expect((await client.get(tags)).status).toBe(401);
     expect(cacheStatus(await client.get(tags, alice))).toBe('HIT');
     registry.on({}, { status: 503 });
-    expect((await client.get(tags, { authorization: basic('bob', 'other') })).status).toBe(503);
+    expect((await client.get(tags, { authorization: basic('bob', 'marked-secret-bob') })).status).toBe(503);
     // who has brought no credentials is asked for some, as before
     expect((await client.get(tags)).status).toBe(401);
   });

@@ -7,7 +7,7 @@ import { startLab, type Lab } from './lab/lab.ts';
 import { PROXY_ADDRESS, PROXY_HOST, startProxy, type Proxy } from './lab/proxy.ts';
 
 const USER = 'nodes';
-const PASSWORD = 'marked-s3cret';
+const PASSWORD = 'marked-secret-login';
 const TLS_PORT = 3129;
 
 let lab: Lab;
@@ -69,7 +69,7 @@ describe.each([
     '%s is told where the password is wrong',
     async (name) => {
       proxy.forget();
-      const client = lab.clients({ proxy: url(`${USER}:wrong`), ca: trusted })[name];
+      const client = lab.clients({ proxy: url(`${USER}:marked-secret-wrong`), ca: trusted })[name];
       await expect(client.pull(lab.images.single.ref)).rejects.toThrow(/Proxy Authentication Required/);
       const line = await proxy.until(({ method }) => method === 'CONNECT');
       expect(line).toMatchObject({ status: '407', error: 'LOGIN_REQUIRED' });

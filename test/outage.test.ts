@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Clients } from './lab/clients/clients.ts';
 import { startLab, type Lab } from './lab/lab.ts';
 import { startProxy, type Proxy, type ProxyRequest } from './lab/proxy.ts';
-import { ALICE, BOB, type Credentials } from './lab/users.ts';
+import { ALICE, BOB, WRONG, type Credentials } from './lab/users.ts';
 import { ANY_MANIFEST } from './upstream/image.ts';
 import { settledRequests, upstreamRequests } from './support/lab-requests.ts';
 
@@ -160,7 +160,7 @@ describe('registries, token service and CDN are stopped', () => {
   test.each([
     ['another user', BOB],
     ['nobody', undefined],
-    ['a wrong password', { ...ALICE, password: 'guess' }],
+    ['a wrong password', WRONG],
   ])(
     'and %s never does',
     async (_name, credentials) => {
@@ -208,7 +208,7 @@ describe('registries, token service and CDN are stopped', () => {
     // the same by OAuth2's form, as containerd asks it
     const form = await clients.curl.request('https://auth.docker.io/token', {
       method: 'POST',
-      body: 'grant_type=password&service=registry.docker.io&client_id=x&username=alice&password=s3cret',
+      body: `grant_type=password&service=registry.docker.io&client_id=x&username=alice&password=${ALICE.password}`,
       headers: { 'content-type': 'application/x-www-form-urlencoded' },
     });
     expect(JSON.parse(form.body.toString())).toMatchObject({
@@ -320,7 +320,7 @@ describe('no network at all', () => {
       expect(await words()).toEqual({ objects: new Set(['HIT']), tags: new Set(['STALE']) });
       await expectUncached(/^UPSTREAM_DNS$/, 3);
       await pullWithAll(lab.images.quayApp.ref, ALICE);
-      for (const credentials of [BOB, { ...ALICE, password: 'guess' }])
+      for (const credentials of [BOB, WRONG])
         await expect(pullWith('skopeo', lab.images.quayApp.ref, credentials)).rejects.toThrow(/\w/);
       await lab.setNames(true);
       await startUpstream();

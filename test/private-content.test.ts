@@ -9,9 +9,9 @@ import { startStage, type Stage } from './upstream/stage.ts';
 import { createTokenService } from './upstream/token-service.ts';
 
 /** The seam that issue 5 builds on: a digest in the cache is nobody's until upstream says so. */
-const USERS = { alice: 'secret', bob: 'other' };
-const ALICE = basic('alice', 'secret');
-const BOB = basic('bob', 'other');
+const USERS = { alice: 'marked-secret-alice', bob: 'marked-secret-bob' } as const;
+const ALICE = basic('alice', 'marked-secret-alice');
+const BOB = basic('bob', 'marked-secret-bob');
 const REFUSED = { authorization: BOB, headers: { accept: ANY_MANIFEST } };
 const ALLOWED = { authorization: ALICE, headers: { accept: ANY_MANIFEST } };
 
@@ -136,8 +136,8 @@ describe.each([
 describe('nobody in particular', () => {
   test.each([
     ['without credentials', undefined],
-    ['with a wrong password', basic('alice', 'guess')],
-    ['with a token that nobody issued', 'Bearer guess'],
+    ['with a wrong password', basic('alice', 'marked-secret-guess')],
+    ['with a token that nobody issued', 'Bearer marked-secret-guess'],
   ])('gets the challenge of the registry: %s', async (_name, authorization) => {
     const { repository, layer } = publish();
     const path = blobPath(repository, layer);

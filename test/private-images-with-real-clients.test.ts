@@ -2,12 +2,11 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Clients } from './lab/clients/clients.ts';
 import { startLab, type Lab } from './lab/lab.ts';
 import { startProxy } from './lab/proxy.ts';
-import { ALICE, BOB, type Credentials } from './lab/users.ts';
+import { ALICE, BOB, WRONG, type Credentials } from './lab/users.ts';
 import { ANY_MANIFEST } from './upstream/image.ts';
 
 /** Docker Hub's tokens and quay's htpasswd, with credentials of Alice's in the proxy that are not for its clients. */
 const NAMES = ['skopeo', 'podman', 'docker', 'containerd'] as const;
-const WRONG: Credentials = { ...ALICE, password: 'guess' };
 const LONG = 120_000;
 
 let lab: Lab;

@@ -9,9 +9,9 @@ import { startProxy, type ProxyProcess } from './upstream/start-proxy.ts';
 import { createTokenService, type TokenService } from './upstream/token-service.ts';
 
 /** The proxy holds Alice's credentials; what is below `public/` is anybody's, what is below `alice/` is hers. */
-const USERS = { alice: 'secret', bob: 'other' };
+const USERS = { alice: 'marked-secret-alice', bob: 'marked-secret-bob' } as const;
 const NOBODY: PullOptions = { headers: { accept: ANY_MANIFEST } };
-const GUESS: PullOptions = { ...NOBODY, authorization: 'Bearer guess' };
+const GUESS: PullOptions = { ...NOBODY, authorization: 'Bearer marked-secret-guess' };
 
 let registry: ScriptedRegistry;
 let tokens: TokenService;
@@ -21,7 +21,7 @@ let count = 0;
 
 async function begin(policy: string | undefined, more: Readonly<Record<string, string>> = {}): Promise<void> {
   const env = {
-    AUTH_REGISTRIES: `${registry.host}:alice:secret`,
+    AUTH_REGISTRIES: `${registry.host}:alice:marked-secret-alice`,
     ...(policy === undefined ? {} : { PRIVATE_IMAGES: policy }),
     ...more,
   };

@@ -11,15 +11,15 @@ import { startProxy, type ProxyProcess } from './upstream/start-proxy.ts';
  * Everybody who may not have Alice's image asks for it, in every way, in every state of the cache. What they get is
  * compared with what a second proxy gives that has never seen it: there must be no difference.
  */
-const USERS = { alice: 'secret', bob: 'other' };
-const ALICE = { authorization: basic('alice', 'secret'), headers: { accept: ANY_MANIFEST } };
+const USERS = { alice: 'marked-secret-alice', bob: 'marked-secret-bob' } as const;
+const ALICE = { authorization: basic('alice', 'marked-secret-alice'), headers: { accept: ANY_MANIFEST } };
 
 const WHO: Readonly<Record<string, string | undefined>> = {
-  'another user': basic('bob', 'other'),
+  'another user': basic('bob', 'marked-secret-bob'),
   'nobody in particular': undefined,
-  'a wrong password': basic('alice', 'guess'),
-  'a token that nobody issued': 'Bearer guess',
-  'a token that looks like one of the proxy': 'Bearer breakwater.guess',
+  'a wrong password': basic('alice', 'marked-secret-guess'),
+  'a token that nobody issued': 'Bearer marked-secret-guess',
+  'a token that looks like one of the proxy': 'Bearer breakwater.marked-secret-guess',
 };
 
 const image = craftImage({ seed: 'private', layers: [300_000] });

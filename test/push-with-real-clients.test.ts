@@ -61,7 +61,9 @@ describe.each([
       env: {
         ALLOW_PUSH: 'true',
         PROXY_REQUEST_BUFFERING: buffering,
-        AUTH_REGISTRIES: [`auth.docker.io`, 'quay.io'].map((host) => `${host}:alice:s3cret`).join(' '),
+        AUTH_REGISTRIES: [`auth.docker.io`, 'quay.io']
+          .map((host) => `${host}:alice:${ALICE.password}`)
+          .join(' '),
       },
     });
     clients = lab.clients({ proxy: proxy.url, ca: proxy.ca });
@@ -101,7 +103,10 @@ describe('with the clients’ own credentials only', () => {
   let clients: Clients;
   beforeAll(async () => {
     // a registry that asks for Basic credentials asks for none where the proxy has some
-    const env = { ALLOW_PUSH_WITH_OWN_AUTH: 'true', AUTH_REGISTRIES: 'auth.docker.io:alice:s3cret' };
+    const env = {
+      ALLOW_PUSH_WITH_OWN_AUTH: 'true',
+      AUTH_REGISTRIES: `auth.docker.io:alice:${ALICE.password}`,
+    };
     proxy = await startProxy(lab, { env });
     clients = lab.clients({ proxy: proxy.url, ca: proxy.ca });
   });

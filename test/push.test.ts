@@ -29,7 +29,7 @@ async function openShop(env: Readonly<Record<string, string>> = {}): Promise<Sho
   const stage = await startStage({
     env: (registry) => ({
       ALLOW_PUSH: 'true',
-      AUTH_REGISTRIES: `${registry.host}:robot:secret`,
+      AUTH_REGISTRIES: `${registry.host}:robot:marked-secret-robot`,
       ...env,
     }),
   });
@@ -171,6 +171,17 @@ describe.each(WAYS)('a push that is $way', ({ way, buffering }) => {
     expect(shop.desk.received.at(-1)?.record.query).toBe(`?mount=${digest}&from=team/base`);
   });
 
+  test('a mount asks for nothing that only the credentials of the proxy open, where those are not shared', async () => {
+    const own = await openShop({ PRIVATE_IMAGES: 'upstream', PROXY_REQUEST_BUFFERING: buffering });
+    const query = `mount=${newBlob(1).digest}&from=team/base`;
+    const path = `/v2/${newName()}/blobs/uploads/`;
+    expect((await own.pusher.send('POST', `${path}?${query}`)).status).toBe(202);
+    const robot = login(basic('robot', 'marked-secret-robot'));
+    expect((await own.pusher.send('POST', `${path}?${query}`, robot)).status).toBe(201);
+    expect(own.desk.received.map(({ record }) => record.query)).toEqual(['', `?${query}`]);
+    await own.close();
+  });
+
   test('an address that would lead past the proxy is made relative, query and all', async () => {
     shop.desk.location = (path) => `${shop.registry.origin()}${path}`;
     const repository = newName();
@@ -268,7 +279,7 @@ describe.each(WAYS)('a push that is $way', ({ way, buffering }) => {
 
   describe('in the proxy’s name', () => {
     test('with a token that may push, renewed where it is refused in between', async () => {
-      const service = createTokenService(shop.registry, { users: { robot: 'secret' } });
+      const service = createTokenService(shop.registry, { users: { robot: 'marked-secret-robot' } });
       shop.registry.protect(service.guard);
       const repository = newName();
       const where = await begin(shop, repository);
@@ -288,7 +299,10 @@ describe.each(WAYS)('a push that is $way', ({ way, buffering }) => {
     });
 
     test('with a token that ended by itself, renewed before the body goes out', async () => {
-      const service = createTokenService(shop.registry, { users: { robot: 'secret' }, lifetime: 1 });
+      const service = createTokenService(shop.registry, {
+        users: { robot: 'marked-secret-robot' },
+        lifetime: 1,
+      });
       shop.registry.protect(service.guard);
       const where = await begin(shop, newName());
       await delay(1000);
@@ -298,7 +312,7 @@ describe.each(WAYS)('a push that is $way', ({ way, buffering }) => {
 
     test('with Basic credentials', async () => {
       shop.registry.protect(({ headers }) =>
-        headers.authorization === basic('robot', 'secret')
+        headers.authorization === basic('robot', 'marked-secret-robot')
           ? undefined
           : errorAnswer(401, 'UNAUTHORIZED', { 'www-authenticate': 'Basic realm="scripted"' }),
       );
@@ -311,7 +325,7 @@ describe.each(WAYS)('a push that is $way', ({ way, buffering }) => {
     });
 
     test('a mount asks for both repositories', async () => {
-      const service = createTokenService(shop.registry, { users: { robot: 'secret' } });
+      const service = createTokenService(shop.registry, { users: { robot: 'marked-secret-robot' } });
       shop.registry.protect(service.guard);
       const repository = newName();
       const path = `/v2/${repository}/blobs/uploads/?mount=${newBlob(1).digest}&from=team/base`;
@@ -500,7 +514,7 @@ describe('what an upload or a deletion changes', () => {
 
 describe('with ALLOW_PUSH_WITH_OWN_AUTH', () => {
   let shop: Shop;
-  const alice = basic('alice', 'wonder');
+  const alice = basic('alice', 'marked-secret-wonder');
   beforeAll(async () => {
     shop = await openShop({ ALLOW_PUSH: 'false', ALLOW_PUSH_WITH_OWN_AUTH: 'true' });
   });
@@ -509,7 +523,7 @@ describe('with ALLOW_PUSH_WITH_OWN_AUTH', () => {
 
   const wantBasic = (): void =>
     shop.registry.protect(({ headers }) =>
-      headers.authorization === alice || headers.authorization === basic('robot', 'secret')
+      headers.authorization === alice || headers.authorization === basic('robot', 'marked-secret-robot')
         ? undefined
         : errorAnswer(401, 'UNAUTHORIZED', { 'www-authenticate': 'Basic realm="scripted"' }),
     );
@@ -586,14 +600,14 @@ describe('where pushing is off', () => {
   });
 
   test('a token on the proxy’s credentials can but pull', async () => {
-    const service = createTokenService(shop.registry, { users: { robot: 'secret' } });
+    const service = createTokenService(shop.registry, { users: { robot: 'marked-secret-robot' } });
     const scopes = 'scope=repository:team/a:pull,push&scope=repository:team/b:delete';
     expect((await shop.client.get(`${service.path}?service=scripted&${scopes}`)).status).toBe(200);
     const [asked] = service.requests();
-    expect(asked?.headers.authorization).toBe(basic('robot', 'secret'));
+    expect(asked?.headers.authorization).toBe(basic('robot', 'marked-secret-robot'));
     expect(new URLSearchParams(asked?.query).getAll('scope')).toEqual(['repository:team/a:pull']);
     // what a user asks for is that user's own business
-    const own = { authorization: basic('robot', 'secret') };
+    const own = { authorization: basic('robot', 'marked-secret-robot') };
     await shop.client.get(`${service.path}?service=scripted&${scopes}`, own);
     expect(service.requests()[1]?.query).toBe(`?service=scripted&${scopes}`);
   });

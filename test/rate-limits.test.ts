@@ -256,11 +256,11 @@ describe('over the limit', () => {
     publish('library/two', '1');
     publish('library/three', '1');
     pulls.set('nobody', LIMIT);
-    const alice = { authorization: 'Bearer alice' };
+    const alice = { authorization: 'Bearer marked-secret-alice' };
     expectLimited(await get('library/each', '1'), (seconds) => seconds > 0);
     expect((await get('library/each', '1', alice)).status).toBe(200);
     expect((await get('library/two', '1', alice)).status).toBe(200);
-    expect(counted('Bearer alice')).toBe(2);
+    expect(counted('Bearer marked-secret-alice')).toBe(2);
     // HEAD tells that nobody may have it too, and it is there
     expect(cacheStatus(await get('library/two', '1'))).toBe('REVALIDATED');
     expectLimited(await get('library/three', '1'), (seconds) => seconds > 0);

@@ -1,5 +1,6 @@
+import { get } from 'node:http';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { randomBlob } from './upstream/content.ts';
+import { randomBlob, type Blob } from './upstream/content.ts';
 import { basic, basicGuard } from './upstream/guard.ts';
 import { ANY_MANIFEST, craftImage } from './upstream/image.ts';
 import { blobPath, cacheStatus, expectError, expectWhole, manifestPath, untilHit } from './upstream/paths.ts';
@@ -147,11 +148,11 @@ describe('what a client sent to one origin is not shown to another', () => {
     cdn.serve('/crossing', blob);
     registry.on({ path }, redirectTo(`${cdn.origin()}/crossing`));
     const pulled = await stage.client.get(path, {
-      authorization: 'Bearer of-the-client',
+      authorization: 'Bearer marked-secret-of-the-client',
       headers: { cookie: 'session=1', 'x-secret': 'yes', 'proxy-authorization': 'Basic eDp5' },
     });
     expectWhole(pulled, blob);
-    expect(registry.requests.all[0]?.headers.authorization).toBe('Bearer of-the-client');
+    expect(registry.requests.all[0]?.headers.authorization).toBe('Bearer marked-secret-of-the-client');
     const seen = cdn.requests.all[0]?.headers ?? {};
     expect(Object.keys(seen)).not.toEqual(expect.arrayContaining(['authorization']));
     expect(Object.keys(seen)).not.toEqual(expect.arrayContaining(['cookie']));
@@ -163,7 +164,10 @@ describe('what a client sent to one origin is not shown to another', () => {
     const { path, blob } = publish('crossing/head');
     cdn.serve('/crossing-head', blob);
     registry.on({ path }, redirectTo(`${cdn.origin()}/crossing-head`));
-    await stage.client.head(path, { authorization: 'Bearer x', headers: { cookie: 'session=1' } });
+    await stage.client.head(path, {
+      authorization: 'Bearer marked-secret-x',
+      headers: { cookie: 'session=1' },
+    });
     const seen = Object.keys(cdn.requests.all[0]?.headers ?? {});
     expect(seen).not.toContain('authorization');
     expect(seen).not.toContain('cookie');
@@ -173,7 +177,7 @@ describe('what a client sent to one origin is not shown to another', () => {
     const { path, blob } = publish('crossing/name');
     registry.serve('/by-address', blob);
     registry.on({ path }, redirectTo(`${registry.origin('127.0.0.1')}/by-address`));
-    expectWhole(await stage.client.get(path, { authorization: 'Bearer x' }), blob);
+    expectWhole(await stage.client.get(path, { authorization: 'Bearer marked-secret-x' }), blob);
     expect(registry.requests.find({ path: '/by-address' })[0]?.headers.authorization).toBeUndefined();
   });
 
@@ -182,7 +186,7 @@ describe('what a client sent to one origin is not shown to another', () => {
     registry.serve('/home', blob);
     cdn.on({ path: '/turn' }, redirectTo(`${registry.origin()}/home`));
     registry.on({ path }, redirectTo(`${cdn.origin()}/turn`));
-    expectWhole(await stage.client.get(path, { authorization: 'Bearer x' }), blob);
+    expectWhole(await stage.client.get(path, { authorization: 'Bearer marked-secret-x' }), blob);
     expect(registry.requests.find({ path: '/home' })[0]?.headers.authorization).toBeUndefined();
   });
 
@@ -190,18 +194,20 @@ describe('what a client sent to one origin is not shown to another', () => {
     const { path, blob } = publish('crossing/not');
     registry.serve('/inside', blob);
     registry.on({ path }, redirectTo('/inside'));
-    expectWhole(await stage.client.get(path, { authorization: 'Bearer x' }), blob);
-    expect(registry.requests.find({ path: '/inside' })[0]?.headers.authorization).toBe('Bearer x');
+    expectWhole(await stage.client.get(path, { authorization: 'Bearer marked-secret-x' }), blob);
+    expect(registry.requests.find({ path: '/inside' })[0]?.headers.authorization).toBe(
+      'Bearer marked-secret-x',
+    );
   });
 
   test("the proxy's own credentials do not cross either, even if the target asks for some", async () => {
     await using other = await startScriptedServer();
     await using own = await startStage({
-      env: ({ host }) => ({ AUTH_REGISTRIES: `${host}:alice:secret` }),
+      env: ({ host }) => ({ AUTH_REGISTRIES: `${host}:alice:marked-secret-alice` }),
     });
     const blob = randomBlob('own credentials', 1000);
     own.registry.put({ repository: 'a', blobs: [blob] });
-    own.registry.protect(basicGuard({ users: { alice: 'secret' } }));
+    own.registry.protect(basicGuard({ users: { alice: 'marked-secret-alice' } }));
     const path = blobPath('a', blob);
     own.registry.on({ path }, ({ headers }) =>
       headers.authorization === undefined ? {} : redirectTo(`${other.origin('127.0.0.1')}/x`),
@@ -211,10 +217,55 @@ describe('what a client sent to one origin is not shown to another', () => {
     expect(pulled.status).toBe(401);
     expect(own.registry.requests.all.map(({ headers }) => headers.authorization)).toEqual([
       undefined,
-      basic('alice', 'secret'),
+      basic('alice', 'marked-secret-alice'),
     ]);
     expect(other.requests.count()).toBeGreaterThan(0);
     expect(other.requests.all.every(({ headers }) => headers.authorization === undefined)).toBe(true);
+  });
+});
+
+describe('a redirect to what only the credentials of the proxy open', () => {
+  let own: Stage;
+  let front: ScriptedRegistry;
+  let blob: Blob;
+  let target: string;
+  beforeAll(async () => {
+    front = await startScriptedRegistry();
+    own = await startStage({
+      registries: [front],
+      env: ({ host }) => ({ AUTH_REGISTRIES: `${host}:alice:marked-secret-alice` }),
+    });
+    own.registry.protect(basicGuard({ users: { alice: 'marked-secret-alice' } }));
+    blob = randomBlob('not lent', 1000);
+    own.registry.put({ repository: 'alice/app', blobs: [blob] });
+    target = `${own.registry.origin()}${blobPath('alice/app', blob)}`;
+    front.on({ path: blobPath('front', blob) }, redirectTo(target));
+  });
+  afterAll(async () => {
+    await own.close();
+    await front.close();
+  });
+
+  test('is not followed on them for a client with credentials of its own', async () => {
+    const client = own.newClient(front);
+    const options = { authorization: 'Bearer marked-secret-of-the-front' };
+    expect((await client.get(blobPath('front', blob), options)).status).toBe(401);
+    expect(own.registry.requests.all.map(({ headers }) => headers.authorization)).toEqual([undefined]);
+  });
+
+  test('is not followed on them from a host that is no registry', async () => {
+    await using stranger = await startScriptedServer();
+    stranger.on({}, redirectTo(target));
+    own.registry.requests.forget();
+    const status = await new Promise<number | undefined>((resolve, reject) => {
+      const path = `${stranger.origin()}${blobPath('x', blob)}`;
+      const { port } = own.proxy;
+      get({ host: '127.0.0.1', port, path, agent: false }, (response) => {
+        response.resume().on('end', () => resolve(response.statusCode));
+      }).on('error', reject);
+    });
+    expect(status).toBe(401);
+    expect(own.registry.requests.all.map(({ headers }) => headers.authorization)).toEqual([undefined]);
   });
 });
 
@@ -274,7 +325,7 @@ describe('a redirect to another registry', () => {
       registry.on({ path }, redirectTo(`${other.origin()}${target}`));
 
       const pulled = await stage.client.get(path, {
-        authorization: 'Bearer of-the-front',
+        authorization: 'Bearer marked-secret-of-the-front',
         headers: { accept: ANY_MANIFEST },
       });
       expectWhole(pulled, kind === 'blob' ? layer! : image.manifest);

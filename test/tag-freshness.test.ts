@@ -415,7 +415,7 @@ describe('rules', () => {
 
 describe('a tag that is not there', () => {
   let stage: Stage;
-  const USERS = { alice: 'secret' };
+  const USERS = { alice: 'marked-secret-alice' } as const;
 
   beforeAll(async () => {
     stage = await startStage({ env: { ALLOW_PUSH: 'true', TAG_CHECK_INTERVAL: '1h' } });
@@ -444,7 +444,7 @@ describe('a tag that is not there', () => {
     );
     stage.registry.on({}, ({ headers }) => (headers.authorization === undefined ? { status: 404 } : {}));
     expect((await tag.get()).status).toBe(404);
-    expectWhole(await tag.get({ authorization: basic('alice', 'secret') }), tag.image.manifest);
+    expectWhole(await tag.get({ authorization: basic('alice', 'marked-secret-alice') }), tag.image.manifest);
     expect((await tag.get()).status).toBe(404);
   });
 

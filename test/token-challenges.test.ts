@@ -10,9 +10,9 @@ import type { ScriptedServer } from './upstream/scripted-server.ts';
 import { startProxy, type ProxyProcess } from './upstream/start-proxy.ts';
 import { createTokenService, type TokenService, type TokenServiceOptions } from './upstream/token-service.ts';
 
-const USERS: Users = { alice: 'secret', bob: 'other' };
-const ALICE = basic('alice', 'secret');
-const BOB = basic('bob', 'other');
+const USERS: Users = { alice: 'marked-secret-alice', bob: 'marked-secret-bob' };
+const ALICE = basic('alice', 'marked-secret-alice');
+const BOB = basic('bob', 'marked-secret-bob');
 
 interface Scene {
   readonly registry: ScriptedRegistry;
@@ -49,7 +49,7 @@ beforeAll(async () => {
   };
   [namedRealm, interceptedRealm, otherRealm] = await Promise.all([one(), one(), one()]);
   const held = [...pools.right, ...pools.rightOverTls, interceptedRealm].map(
-    ({ host }) => `${host}:alice:secret`,
+    ({ host }) => `${host}:alice:marked-secret-alice`,
   );
   proxy = closing.use(
     await startProxy({
@@ -57,7 +57,7 @@ beforeAll(async () => {
       env: {
         AUTH_REGISTRIES: [
           ...held,
-          `127.0.0.1:${namedRealm.port}:alice:secret`,
+          `127.0.0.1:${namedRealm.port}:alice:marked-secret-alice`,
           ...pools.wrong.map(({ host }) => `${host}:alice:wrong`),
         ].join(' '),
       },
@@ -170,9 +170,11 @@ describe('AUTH_REGISTRIES', () => {
     if (bearer) registry.protect(createTokenService(registry, { users: USERS, may }).guard);
     else registry.protect(basicGuard({ users: USERS, may }));
     const [blob] = put(scene, 'a/b');
-    const pulled = await client.get(blobPath('a/b', blob!), { authorization: bearer ? 'Bearer mine' : BOB });
+    const pulled = await client.get(blobPath('a/b', blob!), {
+      authorization: bearer ? 'Bearer marked-secret-mine' : BOB,
+    });
     expect(pulled.status).toBe(bearer ? 401 : 403);
-    expect(authorizations(registry.requests.all)).toEqual([bearer ? 'Bearer mine' : BOB]);
+    expect(authorizations(registry.requests.all)).toEqual([bearer ? 'Bearer marked-secret-mine' : BOB]);
   });
 
   test.each([false, true])(
@@ -398,7 +400,9 @@ describe('/v2/ and what follows agree', () => {
     const scene = sceneOf('right');
     scene.registry.protect(basicGuard({ users: USERS }));
     expect((await scene.client.get('/v2/', { authorization: BOB })).status).toBe(200);
-    expect((await scene.client.get('/v2/', { authorization: basic('bob', 'no') })).status).toBe(401);
+    expect((await scene.client.get('/v2/', { authorization: basic('bob', 'marked-secret-no') })).status).toBe(
+      401,
+    );
   });
 
   test('at an intercepted realm the token is fetched on the credentials of the proxy', async () => {

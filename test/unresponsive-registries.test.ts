@@ -7,7 +7,7 @@ import { blobPath, cacheStatus, expectError, expectWhole, manifestPath } from '.
 import type { Pulled, PullOptions } from './upstream/pull-client.ts';
 import { startStage, type Stage } from './upstream/stage.ts';
 
-const ALICE = { authorization: basic('alice', 'secret'), headers: { accept: ANY_MANIFEST } };
+const ALICE = { authorization: basic('alice', 'marked-secret-alice'), headers: { accept: ANY_MANIFEST } };
 const image = craftImage({ seed: 'slow', layers: [5_000] });
 const layer = image.layers[0] as Blob;
 const IMAGE = [
@@ -65,7 +65,7 @@ describe('a registry that takes requests and does not answer', () => {
   });
 
   test('what is cached and may be served is, long before', async () => {
-    stage.registry.protect(basicGuard({ users: { alice: 'secret' } }));
+    stage.registry.protect(basicGuard({ users: { alice: 'marked-secret-alice' } }));
     const own = craftImage({ seed: 'own', layers: [5_000] });
     const [blob] = own.layers as [Blob];
     stage.registry.putImage('alice/app', own, '1');
@@ -93,7 +93,7 @@ describe('a registry that takes requests and does not answer', () => {
 
 describe('a registry that is away', () => {
   test('HEAD by digest is answered for those who were accepted, and for nobody else', async () => {
-    stage.registry.protect(basicGuard({ users: { alice: 'secret' } }));
+    stage.registry.protect(basicGuard({ users: { alice: 'marked-secret-alice' } }));
     const own = craftImage({ seed: 'away', layers: [5_000] });
     const [blob] = own.layers as [Blob];
     stage.registry.putImage('alice/away', own, '1');
@@ -110,18 +110,19 @@ describe('a registry that is away', () => {
         headers: { 'docker-content-digest': digest, 'content-length': String(size) },
       });
       expect(
-        (await stage.client.head(path, { ...ALICE, authorization: basic('alice', 'guess') })).status,
+        (await stage.client.head(path, { ...ALICE, authorization: basic('alice', 'marked-secret-guess') }))
+          .status,
       ).toBe(503);
     }
   });
 
   test('a refusal before it counts: who was refused is not served', async () => {
-    const users = { alice: 'secret', carol: 'secret' };
+    const users = { alice: 'marked-secret-alice', carol: 'marked-secret-carol' } as const;
     stage.registry.protect(basicGuard({ users }));
     const own = craftImage({ seed: 'revoked' });
     stage.registry.putImage('alice/revoked', own, '1');
     const path = manifestPath('alice/revoked', '1');
-    const carol = { ...ALICE, authorization: basic('carol', 'secret') };
+    const carol = { ...ALICE, authorization: basic('carol', 'marked-secret-carol') };
     for (const options of [ALICE, carol]) expectWhole(await stage.client.get(path, options), own.manifest);
     stage.registry.protect(basicGuard({ users, may: (user) => user === 'carol' }));
     expect((await stage.client.get(path, ALICE)).status).toBe(403);

@@ -1,4 +1,5 @@
 import { asBreakwaterError, type BreakwaterError } from '../registry/errors.ts';
+import { traceOf } from '../registry/trace.ts';
 import { EXIT } from './command.ts';
 
 /** A failure as a person reads it: what it is, then how to mend it. */
@@ -11,10 +12,10 @@ export function failureOf(thrown: unknown): { readonly text: string; readonly co
   const error = asBreakwaterError(thrown);
   const mend = error.mend ?? `See ${error.code} in docs/reference/errors.md.`;
   const code = error.source === 'configuration' ? EXIT.usage : EXIT.failure;
-  return { text: failureText(error.message, mend) + traceOf(error), code };
+  return { text: failureText(error.message, mend) + unnamedTrace(error), code };
 }
 
 /** The trace of what has no name: nobody else has it. */
-function traceOf({ code, cause }: BreakwaterError): string {
-  return code === 'INTERNAL' && cause instanceof Error && cause.stack !== undefined ? `${cause.stack}\n` : '';
+function unnamedTrace({ code, cause }: BreakwaterError): string {
+  return code === 'INTERNAL' && cause !== undefined ? `${traceOf(cause)}\n` : '';
 }

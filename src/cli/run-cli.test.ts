@@ -64,7 +64,7 @@ describe('serve', () => {
   test('an unexpected failure exits 1 and shows its trace', async () => {
     const { code, err } = await run('', { serve: () => Promise.reject(new Error('odd')) });
     expect(code).toBe(1);
-    expect(err).toMatch(/^breakwater: odd\n.*errors\.md\.\nError: odd\n +at /);
+    expect(err).toMatch(/^breakwater: unexpected failure: Error\n.*errors\.md\.\nError\n +at /);
   });
 });
 

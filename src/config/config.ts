@@ -15,6 +15,7 @@ import {
 import { SETTING_NAMES, SETTINGS, type SettingName } from './settings.ts';
 import type { Setting, ValueOf } from './setting.ts';
 import { StructureError } from './structure.ts';
+import { withoutUserinfo } from './userinfo.ts';
 
 /** The settings in force: frozen, sizes in bytes, times in milliseconds. */
 export type Config = { readonly [Name in SettingName]: ValueOf<(typeof SETTINGS)[Name]> };
@@ -88,7 +89,8 @@ function valueOf(setting: Setting<unknown>, { from, text }: SettingText, sources
 }
 
 function shown(setting: Setting<unknown>, found: SettingText): SettingSource {
-  return setting.secret === true && found.from !== 'default' ? { ...found, text: REDACTED } : found;
+  if (setting.secret === true && found.from !== 'default') return { ...found, text: REDACTED };
+  return found.text === undefined ? found : { ...found, text: withoutUserinfo(found.text) };
 }
 
 function textOfVariable(variable: string, sources: SettingSources): string {

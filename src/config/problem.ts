@@ -1,4 +1,5 @@
 import { BreakwaterError } from '../registry/errors.ts';
+import { withoutUserinfo } from './userinfo.ts';
 
 /** A place in a file, lines and columns counted from 1. */
 export interface Place {
@@ -23,9 +24,13 @@ const LONGEST_VALUE = 120;
 /** One failure that lists every problem, three lines each. */
 export function problemsError(problems: readonly Problem[]): BreakwaterError {
   const list = problems.map((problem) => `  ${heading(problem)}\n    ${problem.reason}\n    ${problem.mend}`);
-  return new BreakwaterError('SETTING_INVALID', `${countText(problems)}:\n${list.join('\n')}`, {
-    mend: 'Correct them and start again; "breakwater config check" tells whether all is well.',
-  });
+  return new BreakwaterError(
+    'SETTING_INVALID',
+    withoutUserinfo(`${countText(problems)}:\n${list.join('\n')}`),
+    {
+      mend: 'Correct them and start again; "breakwater config check" tells whether all is well.',
+    },
+  );
 }
 
 /** `file:line:column`, as editors and terminals understand it. */
@@ -42,7 +47,7 @@ function countText(problems: readonly Problem[]): string {
 }
 
 function heading({ subject, value, place }: Problem): string {
-  const shown = value === undefined ? undefined : shorten(value);
+  const shown = value === undefined ? undefined : shorten(withoutUserinfo(value));
   if (place === undefined) return shown === undefined ? (subject ?? '') : `${subject}=${shown}`;
   return [placeText(place), subject, shown].filter((part) => part !== undefined).join(': ');
 }

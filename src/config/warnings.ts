@@ -103,10 +103,12 @@ function heldCredentials(config: Config): readonly string[] {
   ];
 }
 
-function sharedPushes({ allowPush, allowPushWithOwnAuth, credentials }: Config): readonly string[] {
-  if (!allowPush || allowPushWithOwnAuth || credentials.length === 0) return [];
+function sharedPushes(config: Config): readonly string[] {
+  const { allowPush, allowPushWithOwnAuth, credentials, dockerConfigs, cloudRegistries } = config;
+  const held = credentials.length + dockerConfigs.length + cloudRegistries.length;
+  if (!allowPush || allowPushWithOwnAuth || held === 0) return [];
   return [
-    'ALLOW_PUSH=true: every client that reaches this proxy can push with these credentials; ALLOW_PUSH_WITH_OWN_AUTH=true leaves that to their own',
+    'ALLOW_PUSH=true: every client that reaches this proxy can push with the credentials it holds; ALLOW_PUSH_WITH_OWN_AUTH=true leaves that to their own',
   ];
 }
 

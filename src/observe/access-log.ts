@@ -1,4 +1,5 @@
 import type { Exchange } from '../pulls/exchange.ts';
+import { traceOf } from '../registry/trace.ts';
 
 /** Writes one line of JSON for a finished exchange. */
 export type AccessLog = (exchange: Exchange) => void;
@@ -29,6 +30,7 @@ export function createAccessLog(write: (line: string) => void, now: () => number
     if (error !== undefined) {
       line['error'] = error.code;
       line['error_message'] = error.message;
+      if (error.code === 'INTERNAL') line['error_trace'] = traceOf(error.cause);
     }
     write(`${JSON.stringify(line)}\n`);
   };

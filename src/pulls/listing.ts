@@ -44,6 +44,12 @@ export function createPullListing({ upstream, replies, seal, config, now }: Pull
     return config.privateImages === 'shared' ? identity.kind : ANONYMOUS.kind;
   }
 
+  /** A query may hold anything, and the disk is to hold no secret. */
+  function sealedPath(target: string): string {
+    const question = target.indexOf('?');
+    return question === -1 ? target : `${target.slice(0, question)}?${seal(target.slice(question))}`;
+  }
+
   /** Asks what the client asks, but for the whole list: not for its headers alone, nor whether it has changed. */
   const wholeUpstream: Upstream = {
     ask: (request) =>
@@ -69,7 +75,7 @@ export function createPullListing({ upstream, replies, seal, config, now }: Pull
     const { registry, identity, request, outcome } = exchange;
     const key: ReplyKey = {
       registry: registry.name,
-      path: request.url ?? '',
+      path: sealedPath(request.url ?? ''),
       identity: keyOf(identity),
     };
     const known = replies.find(key);

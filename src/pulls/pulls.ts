@@ -116,6 +116,7 @@ export function createPulls(parts: PullParts): Pulls {
       idleTimeout: config.clientBodyTimeout,
       onFault: parts.onFault,
     },
+    mounts: config.privateImages === 'shared',
     kept: config.cachePushed,
   });
   const checkExistence = createCheckExistence(upstream);

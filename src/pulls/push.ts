@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http';
 import { isDigest, type Digest } from '../registry/digest.ts';
 import { parseMediaType } from '../registry/media-type.ts';
 import { isRepositoryName, type RepositoryName } from '../registry/name.ts';
@@ -28,12 +29,14 @@ export interface PushParts {
   readonly permit: PermitPush;
   readonly uploads: Uploads;
   readonly body: PushBodyOptions;
+  /** Whether the proxy's credentials may mount for a client what they can pull and the client perhaps cannot. */
+  readonly mounts: boolean;
   /** Whether what upstream accepted is kept. */
   readonly kept: boolean;
 }
 
 export function createPush(parts: PushParts): Push {
-  const { links, tags, replies, resolve, upstream, permit, uploads, kept } = parts;
+  const { links, tags, replies, resolve, upstream, permit, uploads, mounts, kept } = parts;
 
   /** Forgets what a change of upstream's makes untrue, for everybody and at once. */
   function forget({ registry, request }: Exchange, route: Route): void {
@@ -52,11 +55,15 @@ export function createPush(parts: PushParts): Push {
 
   async function ask(exchange: Exchange, route: Route, body: PushBody | undefined): Promise<UpstreamAnswer> {
     const repository = 'repository' in route ? route.repository : uploads.repositoryOf(keyOf(exchange));
+    const { request, identity } = exchange;
+    const mayMount = mounts || identity.kind === 'client' || request.method !== 'POST';
+    const path = mayMount ? (request.url ?? '/') : withoutMount(request.url);
     let isRefused = false;
     try {
       const answer = await askAsIs(upstream, exchange, {
+        path,
         signal: whenGone(exchange),
-        ...(repository === undefined ? {} : { repository, scope: scopeOf(exchange, repository) }),
+        ...(repository === undefined ? {} : { repository, scope: scopeOf(request, path, repository) }),
         ...(body === undefined ? {} : { body }),
         ...(body?.length === undefined ? {} : { headers: { 'content-length': String(body.length) } }),
       });
@@ -146,10 +153,23 @@ function keyOf({ registry, request }: Exchange): string {
 }
 
 /** What the method needs, and for a mount to pull from where the blob is. */
-function scopeOf({ request }: Exchange, repository: RepositoryName): string {
-  const scope = repositoryScope(repository, request.method ?? '');
-  const from = queryOf(request.url).get('from');
+function scopeOf({ method }: IncomingMessage, path: string, repository: RepositoryName): string {
+  const scope = repositoryScope(repository, method ?? '');
+  const from = queryOf(path).get('from');
   return from !== null && isRepositoryName(from) ? `${scope} ${repositoryScope(from, 'GET')}` : scope;
+}
+
+/**
+ * The target without its wish for a mount: a plain upload begins, as where a registry declines to mount
+ * (distribution-spec, "Mounting a blob from another repository").
+ */
+function withoutMount(target = '/'): string {
+  const query = queryOf(target);
+  if (!query.has('mount') && !query.has('from')) return target;
+  query.delete('mount');
+  query.delete('from');
+  const [path = '/'] = target.split('?');
+  return query.size === 0 ? path : `${path}?${query.toString()}`;
 }
 
 /** The digest that a request gives to what it uploads, or completes. */

@@ -1,12 +1,6 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import {
-  bearerChallenge,
-  formatChallenge,
-  hasBasicChallenge,
-  parseChallenges,
-  type Challenge,
-} from './challenge.ts';
+import { bearerChallenge, hasBasicChallenge, parseChallenges, type Challenge } from './challenge.ts';
 
 const token = fc.stringMatching(/^[a-z0-9!#$%&'*+.^_`|~-]{1,10}$/);
 const value = fc.string({
@@ -135,3 +129,10 @@ test('a Basic challenge is found beside others', () => {
   expect(hasBasicChallenge(parseChallenges('Bearer realm="a", BASIC realm="b"'))).toBe(true);
   expect(hasBasicChallenge(parseChallenges('Bearer realm="a, Basic"'))).toBe(false);
 });
+
+/** The text of a challenge, its values quoted, its scheme capitalised as clients expect it. */
+function formatChallenge({ scheme, parameters, token68 }: Challenge): string {
+  const name = scheme.charAt(0).toUpperCase() + scheme.slice(1);
+  const pairs = [...parameters].map(([key, value]) => `${key}="${value.replaceAll(/["\\]/g, '\\$&')}"`);
+  return [name, token68 ?? pairs.join(',')].filter((part) => part !== '').join(' ');
+}

@@ -39,13 +39,6 @@ export function parseChallenges(header: string | readonly string[] | undefined):
   return [header ?? []].flat().flatMap(parseLine);
 }
 
-/** The text of a challenge, its values quoted, its scheme capitalised as clients expect it. */
-export function formatChallenge({ scheme, parameters, token68 }: Challenge): string {
-  const name = scheme.charAt(0).toUpperCase() + scheme.slice(1);
-  const pairs = [...parameters].map(([key, value]) => `${key}="${value.replaceAll(/["\\]/g, '\\$&')}"`);
-  return [name, token68 ?? pairs.join(',')].filter((part) => part !== '').join(' ');
-}
-
 /** The first Bearer challenge whose realm is an absolute http or https URL. */
 export function bearerChallenge(challenges: readonly Challenge[]): BearerChallenge | undefined {
   for (const { scheme, parameters } of challenges) {

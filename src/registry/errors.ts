@@ -1,4 +1,5 @@
 import type { OutgoingHttpHeaders } from 'node:http';
+import { nameOf } from './trace.ts';
 
 /** Who caused a failure: it decides what an operator looks at first. */
 export type ErrorSource = 'client' | 'upstream' | 'internal' | 'configuration';
@@ -289,8 +290,7 @@ export class BreakwaterError extends Error {
 /** Turns anything thrown into a named failure; what has no name becomes `INTERNAL`, its cause kept. */
 export function asBreakwaterError(thrown: unknown): BreakwaterError {
   if (thrown instanceof BreakwaterError) return thrown;
-  const message = thrown instanceof Error ? thrown.message : String(thrown);
-  return new BreakwaterError('INTERNAL', message, { cause: thrown });
+  return new BreakwaterError('INTERNAL', `unexpected failure: ${nameOf(thrown)}`, { cause: thrown });
 }
 
 /** The JSON body of an error answer (distribution-spec, "Error Codes"). */

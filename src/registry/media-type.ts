@@ -11,24 +11,15 @@ export const DOCKER_SCHEMA1 = 'application/vnd.docker.distribution.manifest.v1+j
 /** Of the release candidates of OCI 1.1; artifacts of that time have it. */
 export const OCI_ARTIFACT = 'application/vnd.oci.artifact.manifest.v1+json';
 
-const INDEXES: ReadonlySet<string> = new Set([OCI_INDEX, DOCKER_MANIFEST_LIST]);
 const MANIFESTS: ReadonlySet<string> = new Set([
-  ...INDEXES,
+  OCI_INDEX,
+  DOCKER_MANIFEST_LIST,
   OCI_MANIFEST,
   DOCKER_MANIFEST,
   DOCKER_SCHEMA1_SIGNED,
   DOCKER_SCHEMA1,
   OCI_ARTIFACT,
 ]);
-
-/** The Accept of a question the proxy asks in its own name: any manifest, what can be verified preferred. */
-export const MANIFEST_ACCEPT = [
-  OCI_INDEX,
-  DOCKER_MANIFEST_LIST,
-  OCI_MANIFEST,
-  DOCKER_MANIFEST,
-  '*/*;q=0.1',
-].join(', ');
 
 const TYPE = /^[!#$%&'*+.^_`|~0-9a-z-]+\/[!#$%&'*+.^_`|~0-9a-z-]+$/;
 const ZERO_WEIGHT = /^q\s*=\s*0(?:\.0*)?$/i;
@@ -44,11 +35,6 @@ export function isManifestMediaType(mediaType: string): boolean {
   return MANIFESTS.has(mediaType);
 }
 
-/** True for a manifest that lists others, one for each platform. */
-export function isIndexMediaType(mediaType: string): boolean {
-  return INDEXES.has(mediaType);
-}
-
 /**
  * Whether an Accept header, several lines of it joined by commas, admits a media type (RFC 9110 section 12.5.1).
  * The most specific range that matches decides, `q=0` refuses, and no header or an empty one admits everything.
@@ -62,14 +48,6 @@ export function accepts(acceptHeader: string | undefined, mediaType: string): bo
   const essence = parseMediaType(mediaType) ?? mediaType.toLowerCase();
   const group = `${essence.split('/', 1)[0] ?? ''}/*`;
   return weights.get(essence) ?? weights.get(group) ?? weights.get('*/*') ?? false;
-}
-
-/**
- * The Accept to send upstream: the client's own and nothing more, as registries choose by it which manifest a tag
- * means; `MANIFEST_ACCEPT` where the client has none.
- */
-export function widenAccept(clientAccept: string | undefined): string {
-  return clientAccept === undefined || clientAccept.trim() === '' ? MANIFEST_ACCEPT : clientAccept;
 }
 
 /** Clients of one kind send the same header each time. */

@@ -5,6 +5,7 @@ import type { DockerConfig } from '../config/docker-config.ts';
 import { readDockerConfigs } from '../config/docker-config-files.ts';
 import { parseHostPort } from '../config/host-port.ts';
 import type { RegistryMatcher } from '../config/registry-pattern.ts';
+import { asBreakwaterError } from '../registry/errors.ts';
 import { registryHost } from '../registry/registry-host.ts';
 import { cloudFailure } from './cloud/cloud-failure.ts';
 import { azureLogin } from './cloud/azure-login.ts';
@@ -71,7 +72,7 @@ function cloudSource({ host, provider }: CloudRegistry, parts: SourceParts): Cre
 /** Renewed ahead of time, so what is held still counts; without it the request fails, and says why. */
 function warnOf(log: Logger): (thrown: unknown) => void {
   return (thrown) => {
-    const reason = thrown instanceof Error ? thrown.message : String(thrown);
+    const reason = asBreakwaterError(thrown).message;
     log.warn({ reason }, 'credentials could not be renewed ahead of time');
   };
 }

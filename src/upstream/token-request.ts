@@ -3,7 +3,7 @@ import { BreakwaterError } from '../registry/errors.ts';
 import { authorizationKey } from './identity.ts';
 import { basicOf, type Login } from './login.ts';
 import { isOutageStatus } from './outage.ts';
-import { toRefusal } from './refusal.ts';
+import { toRefusal, UpstreamRefusal } from './refusal.ts';
 import { parseTokenAnswer, readSmallBody, type TokenAnswer } from './token-answer.ts';
 import type { Transport } from './transport.ts';
 
@@ -62,7 +62,7 @@ export function createTokenRequest(transport: Transport): TokenRequest {
     const { status } = answer;
     // with a POST, 500 may stand for "what is this?"; the GET behind it tells
     if (form === undefined ? isOutageStatus(status) : status === 429)
-      throw await toRefusal({ ...answer, host: realm.host, visibility: 'public' });
+      throw withoutWords(await toRefusal({ ...answer, host: realm.host, visibility: 'public' }));
     const body = await readSmallBody(answer.body, realm.host);
     return { status, token: status === 200 ? parseTokenAnswer(body) : undefined };
   }
@@ -123,6 +123,13 @@ export function createTokenRequest(transport: Transport): TokenRequest {
     if (token === undefined) throw noToken(question, status, 'without credentials');
     return token;
   };
+}
+
+/** What a service says to the proxy is not for its clients: it may repeat what it was shown. */
+function withoutWords({ code, host, status, headers }: UpstreamRefusal): UpstreamRefusal {
+  const { 'retry-after': later } = headers;
+  const kept = later === undefined ? {} : { 'retry-after': later };
+  return new UpstreamRefusal(code, host, status, kept, Buffer.alloc(0));
 }
 
 function noToken({ realm }: TokenQuestion, status: number, how: string): BreakwaterError {

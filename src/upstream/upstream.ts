@@ -182,8 +182,8 @@ function redirected({ request, url }: Step, location: string, registry: string):
     request: {
       ...request,
       registry: registryHost(next.hostname, port, scheme),
-      // the client's credentials stay behind
-      identity: request.identity.kind === 'anonymous' ? ANONYMOUS : PROXY_IDENTITY,
+      // the client's credentials stay behind, and the proxy's are not lent to it in their place
+      identity: request.identity.kind === 'proxy' ? PROXY_IDENTITY : ANONYMOUS,
       headers,
     },
     url: next,

@@ -6,7 +6,7 @@ import { createInterface } from 'node:readline';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { cgroupParent, liveLabs, sweep } from './folder.ts';
 import { startLab, type Lab } from './lab.ts';
-import { ALICE, BOB } from './users.ts';
+import { ALICE, BOB, WRONG } from './users.ts';
 
 let lab: Lab;
 
@@ -70,8 +70,7 @@ describe('registries', () => {
     expect((await skopeo.pull(secret.ref, { credentials: ALICE })).digest).toBe(secret.digest);
     await expect(skopeo.pull(secret.ref)).rejects.toThrow(/denied/);
     await expect(skopeo.pull(secret.ref, { credentials: BOB })).rejects.toThrow(/denied/);
-    const wrong = { username: ALICE.username, password: 'wrong' };
-    await expect(skopeo.pull(secret.ref, { credentials: wrong })).rejects.toThrow(/invalid username/);
+    await expect(skopeo.pull(secret.ref, { credentials: WRONG })).rejects.toThrow(/invalid username/);
   });
 
   test('a registry can go down and come back with what it held', async () => {

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { expectMarkedSettings, expectNoSecretFiles, expectNoSecrets } from '../support/marked-secrets.ts';
 import type { Job } from './job.ts';
 import type { Space } from './space.ts';
 
@@ -56,6 +57,7 @@ export class Proxy {
       TAG_CHECK_INTERVAL: '0',
       ...options.env,
     };
+    expectMarkedSettings(this.#env);
   }
 
   /** PEM file of the authority clients must trust. */
@@ -129,6 +131,18 @@ export class Proxy {
     await this.start();
   }
 
+  /** Ends it, and looks for secrets in what it wrote in all its life: its output, its files but whole blobs. */
+  async close(): Promise<void> {
+    await this.kill();
+    const [stdout, stderr] = [
+      this.#jobs.flatMap((job) => job.stdout.all),
+      this.#jobs.flatMap((job) => job.stderr.all),
+    ];
+    expectNoSecrets(['stdout', stdout.join('\n')], ['stderr', stderr.join('\n')]);
+    await expectNoSecretFiles(this.cacheDir);
+    await expectNoSecretFiles(this.caDir);
+  }
+
   #everything(): ProxyRequest[] {
     return this.#jobs
       .flatMap((job) => job.stdout.all)
@@ -140,7 +154,7 @@ export class Proxy {
 export async function startProxy(home: ProxyHome, options: ProxyOptions = {}): Promise<Proxy> {
   const proxy = new Proxy(home, options);
   await proxy.start();
-  home.onDown(() => proxy.kill());
+  home.onDown(() => proxy.close());
   return proxy;
 }
 

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { createServer } from 'node:https';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { text } from 'node:stream/consumers';
+import { markedSecret } from '../support/marked-secrets.ts';
 import type { Pki } from './pki.ts';
 import { Server, type ServerRequest } from './server.ts';
 import type { Space } from './space.ts';
@@ -127,7 +128,7 @@ class Signer {
       iat: now,
       nbf: now - 10,
       exp: now + this.seconds,
-      jti: randomUUID(),
+      jti: markedSecret(randomUUID()),
       access,
     };
     const signed = [header, claims]
@@ -137,7 +138,7 @@ class Signer {
   }
 
   refreshToken(user: string): string {
-    return `${user}.${createHmac('sha256', this.#key).update(user).digest('base64url')}`;
+    return `${user}.${markedSecret(createHmac('sha256', this.#key).update(user).digest('base64url'))}`;
   }
 
   ownerOf(refreshToken: string): string | undefined {

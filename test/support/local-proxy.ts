@@ -1,5 +1,6 @@
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { Job, run, type Exit, type Output } from '../lab/job.ts';
+import { expectMarkedSettings, expectNoSecretFiles, expectNoSecrets } from './marked-secrets.ts';
 
 const MAIN = join(import.meta.dirname, '../../src/main.ts');
 const HOST = '127.0.0.1';
@@ -12,19 +13,25 @@ export function serveCommand(settings: Settings): {
   readonly argv: readonly string[];
   readonly env: NodeJS.ProcessEnv;
 } {
+  expectMarkedSettings(settings);
   return {
     argv: [process.execPath, MAIN, 'serve'],
     env: { PATH: process.env['PATH'], HOME: '/nonexistent', ...settings },
   };
 }
 
-/** Runs a proxy that is not expected to start. */
-export function tryToServe(settings: Settings): Promise<Output> {
+/** Runs a proxy that is not expected to start; fails where it tells a secret of why. */
+export async function tryToServe(settings: Settings): Promise<Output> {
   const { argv, env } = serveCommand(settings);
-  return run(argv, { env, mayFail: true, timeoutMs: 20_000 });
+  const output = await run(argv, { env, mayFail: true, timeoutMs: 20_000 });
+  expectNoSecrets(['stdout', output.stdout], ['stderr', output.stderr]);
+  return output;
 }
 
-/** A proxy on a free port of this machine, for tests that speak to it themselves. */
+/**
+ * A proxy on a free port of this machine, for tests that speak to it themselves. Its disposal fails where a secret is
+ * in what it wrote: its output, its files but whole blobs.
+ */
 export class LocalProxy implements AsyncDisposable {
   readonly host = HOST;
   readonly port: number;
@@ -78,6 +85,9 @@ export class LocalProxy implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#job.stop('SIGKILL');
+    expectNoSecrets(['stdout', this.accessLog.join('\n')], ['stderr', this.log.join('\n')]);
+    await expectNoSecretFiles(this.cacheDir);
+    await expectNoSecretFiles(dirname(this.caFile));
   }
 }
 

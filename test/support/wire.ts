@@ -10,6 +10,8 @@ import type { LocalProxy } from './local-proxy.ts';
 /** As many bytes of headers as any test makes the proxy send. */
 const MAX_HEADER_SIZE = 1 << 20;
 
+type Address = Pick<LocalProxy, 'host' | 'port'>;
+
 export interface Answer {
   readonly status: number;
   readonly headers: IncomingHttpHeaders;
@@ -27,7 +29,7 @@ export interface Question {
 }
 
 /** A connection to the proxy, from another address of this machine where one is given. */
-export async function dial({ host, port }: LocalProxy, localAddress?: string): Promise<Socket> {
+export async function dial({ host, port }: Address, localAddress?: string): Promise<Socket> {
   const socket = connect({
     host,
     port,
@@ -39,7 +41,7 @@ export async function dial({ host, port }: LocalProxy, localAddress?: string): P
 }
 
 /** Sends bytes and reads all that comes back until the proxy ends the connection. */
-export async function sendRaw(proxy: LocalProxy, text: string): Promise<string> {
+export async function sendRaw(proxy: Address, text: string): Promise<string> {
   const socket = await dial(proxy);
   socket.write(text);
   const answer = await buffer(socket);

@@ -1,8 +1,9 @@
+import type { MarkedSecret } from '../support/marked-secrets.ts';
 import { errorAnswer, type Answer } from './reply.ts';
 import type { RecordedRequest } from './recorded-request.ts';
 
 /** Users by name, with their passwords. */
-export type Users = Readonly<Record<string, string>>;
+export type Users = Readonly<Record<string, MarkedSecret>>;
 
 /** Who may pull from a repository; a ping has none. Nobody is undefined. */
 export type May = (user: string | undefined, repository: string | undefined) => boolean;
@@ -40,7 +41,7 @@ export function basicUser(authorization: string | undefined, users: Users): stri
 }
 
 /** The header by which a client shows that it is a user. */
-export function basic(name: string, password: string): string {
+export function basic(name: string, password: MarkedSecret): string {
   return `Basic ${Buffer.from(`${name}:${password}`).toString('base64')}`;
 }
 

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { request as httpRequest, type IncomingHttpHeaders, type IncomingMessage } from 'node:http';
+import { expectMarked, expectNoSecrets } from '../support/marked-secrets.ts';
 import { TunnelAgent, type ProxyAddress } from './tunnel-agent.ts';
 
 export interface PullOptions {
@@ -7,6 +8,7 @@ export interface PullOptions {
   readonly headers?: Readonly<Record<string, string>>;
   /** The value of a Range header, `bytes=` included. */
   readonly range?: string;
+  /** Carries the mark of secrets. */
   readonly authorization?: string;
   /** Bytes a second that the client takes. */
   readonly rate?: number;
@@ -44,7 +46,7 @@ export interface Pull {
   readonly firstByte: Promise<void>;
   /** Settles when that many bytes are there, or the request is over. */
   reached(bytes: number): Promise<void>;
-  /** Never rejects. */
+  /** Rejects only where a refusal tells a secret. */
   readonly done: Promise<Pulled>;
   readonly bytes: number;
   readonly status: number;
@@ -89,6 +91,7 @@ function startPull(agent: TunnelAgent, registry: string, path: string, options: 
   let firstByteAt = Number.NaN;
   let over = false;
 
+  if (options.authorization !== undefined) expectMarked(options.authorization, 'the authorization');
   const request = httpRequest({
     agent,
     method: options.method ?? 'GET',
@@ -104,6 +107,8 @@ function startPull(agent: TunnelAgent, registry: string, path: string, options: 
   function end(error: string | undefined): void {
     if (over) return;
     over = true;
+    const body = bytes > KEPT ? Buffer.alloc(0) : Buffer.concat(kept);
+    if ((answer?.statusCode ?? 0) >= 400) tellNothing(JSON.stringify(answer?.headers), body);
     done.resolve({
       status: answer?.statusCode ?? 0,
       headers: answer?.headers ?? {},
@@ -112,7 +117,7 @@ function startPull(agent: TunnelAgent, registry: string, path: string, options: 
       endedAt: performance.now(),
       bytes,
       sha256: hash.digest('hex'),
-      body: bytes > KEPT ? Buffer.alloc(0) : Buffer.concat(kept),
+      body,
       complete: error === undefined,
       error,
     });
@@ -120,6 +125,14 @@ function startPull(agent: TunnelAgent, registry: string, path: string, options: 
     headers.resolve();
     firstByte.resolve();
     for (const { resolve } of marks.values()) resolve();
+  }
+
+  function tellNothing(headers: string, body: Buffer): void {
+    try {
+      expectNoSecrets(['the headers of a refusal', headers], ['the body of a refusal', body]);
+    } catch (leak) {
+      done.reject(leak);
+    }
   }
 
   function take(given: Buffer, from: IncomingMessage): void {

@@ -7,6 +7,7 @@ import {
 import { createServer as createHttpsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
+import { expectNoSecrets, secretIn, type Written } from '../support/marked-secrets.ts';
 import type { Content } from './content.ts';
 import {
   createRequestLog,
@@ -31,6 +32,14 @@ type Handler = (request: RecordedRequest) => Answer | undefined;
 
 /** Answers a request whose body it reads itself; false where it is another's. */
 type Taker = (request: IncomingMessage, response: ServerResponse, record: MutableRecord) => boolean;
+
+/** The servers that clients send their credentials to, and that give or take secrets by themselves. */
+const knowing = new Set<string>();
+
+/** From now on the server of this name may be sent secrets in headers and forms; its `close` fails where another is. */
+export function knowsSecrets(host: string): void {
+  knowing.add(host);
+}
 
 /** An HTTP server in this process that answers rightly, unless a rule says otherwise, and records everything. */
 export interface ScriptedServer extends AsyncDisposable {
@@ -59,7 +68,12 @@ export async function startScriptedServer({ tls = false }: ServerOptions = {}): 
   const rules = createRules();
   const handlers: Handler[] = [];
   const takers: Taker[] = [];
+  const told: Written[] = [];
   const server: Server = tls ? createHttpsServer(await testTls()) : createHttpServer();
+
+  function hear(where: string, what: string): void {
+    if (secretIn(what) !== undefined) told.push([where, what]);
+  }
 
   function rightAnswer(record: RecordedRequest): Answer {
     for (const handler of handlers) {
@@ -73,6 +87,8 @@ export async function startScriptedServer({ tls = false }: ServerOptions = {}): 
     request.on('error', () => undefined);
     response.on('error', () => undefined);
     const record = requests.add(request, response);
+    // an address may be signed: its query is the business of whoever made it
+    hear(`the headers of ${record.method} ${record.path}`, JSON.stringify(record.headers));
     if (takers.some((taker) => taker(request, response, record))) return;
     const respond = (): void => {
       const answer = rightAnswer(record);
@@ -88,6 +104,7 @@ export async function startScriptedServer({ tls = false }: ServerOptions = {}): 
     text(request).then(
       (body) => {
         record.form = new URLSearchParams(body);
+        hear(`the form of ${record.method} ${record.path}`, body);
         respond();
       },
       () => request.socket.destroy(),
@@ -98,17 +115,19 @@ export async function startScriptedServer({ tls = false }: ServerOptions = {}): 
     (resolve) => void server.listen({ port: 0, host: '127.0.0.1', backlog: 2048 }, resolve),
   );
   const { port } = server.address() as AddressInfo;
+  const host = `localhost:${port}`;
 
   const close = async (): Promise<void> => {
     rules.clear();
     const closed = new Promise((resolve) => void server.close(resolve));
     server.closeAllConnections();
     await closed;
+    if (!knowing.has(host)) expectNoSecrets(...told);
   };
   return {
     tls,
     port,
-    host: `localhost:${port}`,
+    host,
     origin: (name = 'localhost') => `${tls ? 'https' : 'http'}://${name}:${port}`,
     requests,
     nextRequest: (match) => requests.next(match),

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { markedSecret } from '../support/marked-secrets.ts';
 import type { Blob } from './content.ts';
 import { errorAnswer, redirectTo, type Reply } from './reply.ts';
 import type { ScriptedServer } from './scripted-server.ts';
@@ -45,7 +46,7 @@ export function createSignedUrls(cdn: ScriptedServer, options: SignedUrlOptions 
     };
   });
   const sign: SignedUrls['sign'] = (blob) => {
-    const signature = randomUUID();
+    const signature = markedSecret(randomUUID());
     signatures.set(signature, { blob, until: performance.now() + lifetime, uses });
     return `${cdn.origin()}${folder}${blob.digest.slice(-12)}?signature=${signature}`;
   };

@@ -6,7 +6,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { ScriptedServer } from './scripted-server.ts';
+import { expectMarkedSettings, expectNoSecretFiles, expectNoSecrets } from '../support/marked-secrets.ts';
+import { knowsSecrets, type ScriptedServer } from './scripted-server.ts';
 import { upstreamCa } from './test-tls.ts';
 
 const MAIN = join(import.meta.dirname, '../../src/main.ts');
@@ -23,7 +24,10 @@ export interface ProxyOptions {
   readonly env?: Readonly<Record<string, string>>;
 }
 
-/** The proxy in a process of its own, with folders of its own. */
+/**
+ * The proxy in a process of its own, with folders of its own. Its disposal fails where a secret is in what it wrote:
+ * its output, its files but whole blobs.
+ */
 export interface ProxyProcess extends AsyncDisposable {
   readonly port: number;
   readonly pid: number;
@@ -72,6 +76,8 @@ export async function startProxy(options: ProxyOptions): Promise<ProxyProcess> {
     DISABLE_IPV6: 'true',
     ...options.env,
   };
+  expectMarkedSettings(env);
+  for (const { host } of options.registries) knowsSecrets(host);
 
   const lines: LogLine[] = [];
   const given = new Set<LogLine>();
@@ -164,7 +170,13 @@ export async function startProxy(options: ProxyOptions): Promise<ProxyProcess> {
     },
     async [Symbol.asyncDispose]() {
       await end('SIGKILL');
-      await rm(folder, { recursive: true, force: true });
+      try {
+        expectNoSecrets(['stdout', JSON.stringify(lines)], ['stderr', stderr]);
+        await expectNoSecretFiles(cacheDir);
+        await expectNoSecretFiles(caDir);
+      } finally {
+        await rm(folder, { recursive: true, force: true });
+      }
     },
   };
 }

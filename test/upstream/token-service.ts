@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto';
+import { markedSecret } from '../support/marked-secrets.ts';
 import { textContent } from './content.ts';
 import { basicUser, isKnown, type Guard, type May, type Users } from './guard.ts';
 import { errorAnswer, type Answer } from './reply.ts';
 import type { RecordedRequest } from './recorded-request.ts';
-import type { ScriptedServer } from './scripted-server.ts';
+import { knowsSecrets, type ScriptedServer } from './scripted-server.ts';
 
 export interface TokenServiceOptions {
   readonly users?: Users;
@@ -47,6 +48,7 @@ interface Token {
 export function createTokenService(server: ScriptedServer, options: TokenServiceOptions = {}): TokenService {
   const { users = {}, may = isKnown, lifetime, service = 'scripted', field = 'token' } = options;
   const tokens = new Map<string, Token>();
+  knowsSecrets(server.host);
 
   let issued = 0;
 
@@ -62,7 +64,7 @@ export function createTokenService(server: ScriptedServer, options: TokenService
     const granted = scopes.filter((scope) => may(user, repositoryOf(scope)));
     if (user === undefined && granted.length === 0) return errorAnswer(401, 'UNAUTHORIZED');
     issued += 1;
-    const token = `token-${issued}-${user ?? 'anonymous'}`;
+    const token = markedSecret(`token-${issued}-${user ?? 'anonymous'}`);
     const endsAt = options.ends === true ? performance.now() + (lifetime ?? 60) * 1000 : Infinity;
     tokens.set(token, { user, scopes: granted, endsAt });
     const answer = {
@@ -85,8 +87,9 @@ export function createTokenService(server: ScriptedServer, options: TokenService
 
   function rotate({ form }: RecordedRequest, user: string): string {
     options.refreshTokens?.delete(form.get('refresh_token') ?? '');
-    options.refreshTokens?.set(`refresh-${issued}`, user);
-    return `refresh-${issued}`;
+    const next = markedSecret(`refresh-${issued}`);
+    options.refreshTokens?.set(next, user);
+    return next;
   }
 
   const { path = `/token/${randomUUID()}` } = options;

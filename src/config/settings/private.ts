@@ -10,7 +10,7 @@ export const PRIVATE = {
     path: 'private.images',
     parse: oneOf(...PRIVATE_IMAGES),
     default: 'shared',
-    help: 'What becomes of images that only the credentials in `AUTH_REGISTRIES` open: `shared` serves them to every client; `upstream` only to clients that the registry itself admits, others get its challenge; `deny` does the same and refuses others with 403. See [security](../explanation/security.md#who-sees-what).',
+    help: 'What becomes of images that only the credentials in `AUTH_REGISTRIES`, `AUTH_DOCKER_CONFIG` or `AUTH_CLOUD` open: `shared` serves them to every client; `upstream` only to clients that the registry itself admits, others get its challenge; `deny` does the same and refuses others with 403. See [security](../explanation/security.md#who-sees-what).',
     since: '0.1.0',
   },
   privateCheckInterval: {

@@ -23,12 +23,14 @@ export function askedAccess(method: string, target: string): readonly AskedAcces
       return [ENTRY];
     case 'other':
       if (TOKEN_PATH.test(route.path)) return [ENTRY];
-      return [{ kind: 'use', repository: undefined, action: reads ? 'pull' : 'push' }];
+      return [use(undefined, reads ? 'pull' : 'push')];
     case 'catalog':
-      return [{ kind: 'use', repository: undefined, action: 'pull' }];
+      return [use(undefined, 'pull')];
     case 'upload': {
       const query = new URLSearchParams(target.split(/\?(.*)/s)[1]);
       const mounted = query.getAll('from').map((repository) => use(repository, 'pull'));
+      // without its repository a registry may look for the blob anywhere (distribution-spec, "Mounting a blob")
+      if (mounted.length === 0 && query.has('mount')) mounted.push(use(undefined, 'pull'));
       return [use(route.repository, 'push'), ...mounted];
     }
     default:
@@ -36,6 +38,6 @@ export function askedAccess(method: string, target: string): readonly AskedAcces
   }
 }
 
-function use(repository: string, action: 'pull' | 'push'): AskedAccess {
+function use(repository: string | undefined, action: 'pull' | 'push'): AskedAccess {
   return { kind: 'use', repository, action };
 }

@@ -1,7 +1,7 @@
 import { createHmac, randomBytes } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
 import type { Logger } from 'pino';
-import { watchFile } from '../../config/watch-file.ts';
+import { watchFiles } from '../../config/watched-files.ts';
 import { asBreakwaterError, BreakwaterError } from '../../registry/errors.ts';
 import { createFlights } from '../../upstream/flights.ts';
 import { readUsersFile, type UserEntries, type UserEntry } from './users-file.ts';
@@ -20,7 +20,7 @@ export interface Users {
    * @throws `LOGIN_BUSY` where too many wait.
    */
   verify(name: string, password: string): Promise<User | undefined>;
-  close(): void;
+  close(): Promise<void>;
 }
 
 /** How long, in milliseconds, a checked password is believed without hashing it again, and a wrong one refused so. */
@@ -44,22 +44,24 @@ export async function createUsers(file: string, log: Logger): Promise<Users> {
   const flights = createFlights<boolean>();
   const turn = createTurns();
 
-  const close = watchFile(file, () => {
-    try {
+  const watched = watchFiles(
+    [file],
+    () => {
       entries = readUsersFile(file);
       log.info({ file, users: entries.size }, 'users read again');
-    } catch (thrown) {
+    },
+    (thrown) => {
       const { message } = asBreakwaterError(thrown);
       log.error({ file, reason: message }, 'users cannot be read again; those known before stay');
-    }
-  });
+    },
+  );
   try {
     // after the watch began: a change in between would be missed
     entries = readUsersFile(file);
     // a machine that the library has no binary for must not find out at the first login
     if ([...entries.values()].some(({ hash }) => hash.startsWith('$2'))) await import('bcrypt');
   } catch (thrown) {
-    close();
+    await watched.close();
     throw thrown;
   }
 
@@ -86,7 +88,7 @@ export async function createUsers(file: string, log: Logger): Promise<Users> {
       if (compared === undefined || !(await matches(name, compared, password))) return undefined;
       return { name, isCurrent: () => entries.get(name)?.hash === compared.hash };
     },
-    close,
+    close: () => watched.close(),
   };
 }
 

@@ -62,6 +62,9 @@ describe('the first rule that matches decides', () => {
     for (const path of ['/v2/_catalog', '/api/v2.0/projects', '/v2/other/tags/list', '/v2/team/x/unknown']) {
       expect(askedAccess('GET', path).map((asked) => verdictOf(rules, asker, asked))).toEqual(['deny']);
     }
+    // a mount that does not say from where is one from anywhere
+    const mount = askedAccess('POST', '/v2/team/app/blobs/uploads/?mount=sha256:a');
+    expect(mount.map((asked) => verdictOf(rules, asker, asked))).toEqual(['allow', 'deny']);
     expect(verdictOf(rules, asker, { kind: 'entry' })).toBe('allow');
   });
 });

@@ -21,7 +21,7 @@ export interface Listeners {
   /** Where they listen, `host:port` each; the plain one first. */
   readonly addresses: readonly string[];
   /** Ends what watches their files; the drain ends them themselves. */
-  close(): void;
+  close(): Promise<void>;
 }
 
 /**
@@ -52,10 +52,10 @@ export async function openListeners({ config, door, peers, drain, log }: Listene
       const secure = front((socket, address) => tls.enter(socket, address));
       addresses.push(await listen(secure, config.listenTls, 'LISTEN_TLS'));
     }
-    return { addresses, close: () => tls?.close() };
+    return { addresses, close: async () => tls?.close() };
   } catch (thrown) {
     plain.close();
-    tls?.close();
+    await tls?.close();
     throw thrown;
   }
 }

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { createSecureContext, createServer, type SecureContextOptions, type TLSSocket } from 'node:tls';
 import type { Logger } from 'pino';
-import { watchFile } from '../../config/watch-file.ts';
+import { watchFiles } from '../../config/watched-files.ts';
 import { asBreakwaterError, BreakwaterError } from '../../registry/errors.ts';
 import type { Client } from '../access/admission.ts';
 import type { User } from '../access/users.ts';
@@ -19,7 +19,7 @@ interface TlsFiles {
 export interface TlsStage {
   /** Shakes hands on a new connection of a client at this address. */
   enter(socket: Socket, address: string): void;
-  close(): void;
+  close(): Promise<void>;
 }
 
 interface TlsStageParts {
@@ -62,25 +62,26 @@ export function createTlsStage({ files, timeout, log, onSecure }: TlsStageParts)
   });
 
   const names = [files.certificate, files.key, files.clientCa].filter((name) => name !== undefined);
-  const closers = names.map((file) =>
-    watchFile(file, () => {
-      try {
-        server.setSecureContext(readIdentity(files));
-        log.info({ file }, 'certificate of LISTEN_TLS read again');
-      } catch (thrown) {
-        const reason = asBreakwaterError(thrown).message;
-        log.warn({ file, reason }, 'certificate of LISTEN_TLS cannot be read again; the one before stays');
-      }
-    }),
+  const watched = watchFiles(
+    names,
+    () => {
+      server.setSecureContext(readIdentity(files));
+      log.info({ files: names }, 'certificate of LISTEN_TLS read again');
+    },
+    (thrown) => {
+      const reason = asBreakwaterError(thrown).message;
+      log.warn(
+        { files: names, reason },
+        'certificate of LISTEN_TLS cannot be read again; the one before stays',
+      );
+    },
   );
   return {
     enter(socket, address) {
       addresses.set(socket, address);
       server.emit('connection', socket);
     },
-    close() {
-      for (const end of closers) end();
-    },
+    close: () => watched.close(),
   };
 }
 
