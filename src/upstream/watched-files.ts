@@ -6,6 +6,8 @@ import { basename, dirname } from 'node:path';
 const SETTLE_MS = 200;
 
 export interface WatchedFiles {
+  /** Watches these from now on, and no others. */
+  watch(paths: readonly string[]): Promise<void>;
   /** Stops watching; waits for a reading under way. */
   close(): Promise<void>;
 }
@@ -16,13 +18,14 @@ export interface WatchedFiles {
  * @param onFailure told of what cannot be watched, and of what `onChange` throws.
  */
 export async function watchFiles(
-  paths: readonly string[],
+  first: readonly string[],
   onChange: () => Promise<void>,
   onFailure: (thrown: unknown) => void,
 ): Promise<WatchedFiles> {
   const watchers = new Map<string, FSWatcher>();
   /** The names that count in each folder; `*` is all. */
   let wanted = new Map<string, ReadonlySet<string>>();
+  let paths = first;
   let timer: NodeJS.Timeout | undefined;
   let reading = Promise.resolve();
   let closed = false;
@@ -75,6 +78,10 @@ export async function watchFiles(
 
   await rewatch();
   return {
+    watch(others) {
+      paths = others;
+      return rewatch();
+    },
     async close() {
       closed = true;
       clearTimeout(timer);

@@ -14,7 +14,7 @@ import type { Layout } from './layout.ts';
 import { createOpenObjects } from './open-objects.ts';
 import { openPartialFile } from './partial-file.ts';
 import { reconcile } from './reconcile.ts';
-import { createRoom } from './room.ts';
+import { createRoom, type Bounds } from './room.ts';
 import { createWarmth } from './warmth.ts';
 
 const unlinkFile = promisify(unlink);
@@ -30,9 +30,8 @@ export interface DiskStoreOptions {
   readonly layout: Layout;
   readonly objects: ObjectTable;
   readonly eviction: EvictionPolicy;
-  /** Bytes that objects may take together (`CACHE_MAX_SIZE`), and that must stay free (`CACHE_MIN_FREE`). */
-  readonly maxSize: number;
-  readonly minFree: number;
+  /** They may change while the store is open. */
+  readonly bounds: () => Bounds;
   /** Whether the index was closed in order, and so knows every file. */
   readonly clean: boolean;
   readonly now: () => number;
@@ -63,8 +62,7 @@ export function createDiskStore(options: DiskStoreOptions): Store {
   const room = createRoom({
     root: layout.root,
     eviction,
-    maxSize: options.maxSize,
-    minFree: options.minFree,
+    bounds: options.bounds,
     isPinned: (digest) => opened.has(digest),
     evict: drop,
     kept,
@@ -171,7 +169,7 @@ export function createDiskStore(options: DiskStoreOptions): Store {
           const needed = file.length + chunk.length;
           if (needed > reserved) {
             const ample = needed + Math.min(needed, STEP);
-            await reserve(Math.max(needed, Math.min(ample, options.maxSize)));
+            await reserve(Math.max(needed, Math.min(ample, options.bounds().maxSize)));
           }
           await file.append(chunk);
           reservation.wrote(file.length);
