@@ -159,6 +159,7 @@ async function serve(first: LoadedConfig, read: () => LoadedConfig): Promise<num
     acceptance: createAcceptance(acceptances, seal, now),
     seal,
     uploads,
+    pushes: { count: 0 },
     issued,
     limits,
     onFault,

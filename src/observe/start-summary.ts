@@ -78,7 +78,8 @@ function describeClients(config: Config): string {
 
 function describePattern({ match, host, port, scheme }: Config['registries'][number]): string {
   const prefix = { exact: '', below: '*.', domain: '.' }[match];
-  const address = port === (scheme === 'https' ? 443 : 80) ? host : `${host}:${port}`;
+  const shown = host.includes(':') ? `[${host}]` : host;
+  const address = port === (scheme === 'https' ? 443 : 80) ? shown : `${shown}:${port}`;
   return `${scheme === 'http' ? 'http://' : ''}${prefix}${address}`;
 }
 

@@ -34,7 +34,7 @@ import { createPush } from './push.ts';
 import { sendError } from './send-error.ts';
 import { createSendObject } from './send-object.ts';
 import { createTagCheck, createTagFetch } from './tag-check.ts';
-import { createResolveTag } from './tag-resolve.ts';
+import { createResolveTag, type PushCount } from './tag-resolve.ts';
 import { createPullTag } from './tag.ts';
 import { createPassToken, isTokenRequest } from './token.ts';
 import { createTurns } from './turns.ts';
@@ -65,6 +65,7 @@ export interface PullParts {
   readonly issued: IssuedTokens;
   readonly limits: RateLimits;
   readonly uploads: Uploads;
+  readonly pushes: PushCount;
   readonly intercepts: (host: string, port: number) => boolean;
   readonly onFault: OnFault;
   readonly now: () => number;
@@ -94,6 +95,7 @@ export function createPulls(parts: PullParts): Pulls {
   const ping = createPing(upstream, credentials, parts.intercepts, replies, now);
   const tagParts = { store, fills, upstream, now };
   const resolve = createResolveTag({
+    pushes: parts.pushes,
     tags,
     access,
     limits: parts.limits,
