@@ -30,12 +30,12 @@ import { createPulls } from './pulls/pulls.ts';
 import { createUploads } from './pulls/uploads.ts';
 import { asBreakwaterError } from './registry/errors.ts';
 import { createDiskStore } from './store/disk/disk-store.ts';
-import { openLayout } from './store/disk/layout.ts';
+import { openCache } from './store/disk/open-cache.ts';
+import { createReadOnlyStore, NO_BOUNDS } from './store/disk/read-only-store.ts';
 import { createFills } from './store/fills.ts';
 import { createStoreHealth } from './store/health.ts';
 import { startInactiveSweep } from './store/inactive.ts';
 import { createAcceptanceTable } from './store/index/acceptance-table.ts';
-import { openIndex } from './store/index/database.ts';
 import { createLinkTable } from './store/index/link-table.ts';
 import { createObjectTable } from './store/index/object-table.ts';
 import { createReplyTable } from './store/index/reply-table.ts';
@@ -80,23 +80,26 @@ async function serve(first: LoadedConfig, read: () => LoadedConfig): Promise<num
     passphrase: configInForce.caKeyPassphrase?.reveal(),
   });
 
-  const layout = openLayout(configInForce.cacheDir);
-  const index = openIndex(layout.index);
-  const health = createStoreHealth(log);
+  const { layout, index, readOnly } = openCache(configInForce.cacheDir);
+  const health = createStoreHealth(log, readOnly);
   const onFault: OnFault = (error, doing) => {
     index.doubt();
     health.fault(error, doing);
   };
   const objects = createObjectTable(index.database, onFault);
-  const store = createDiskStore({
+  const disk = createDiskStore({
     layout,
     objects,
     eviction: createS3Fifo(),
-    bounds: () => ({ maxSize: configInForce.cacheMaxSize, minFree: configInForce.cacheMinFree }),
+    bounds: () =>
+      readOnly === undefined
+        ? { maxSize: configInForce.cacheMaxSize, minFree: configInForce.cacheMinFree }
+        : NO_BOUNDS,
     clean: index.clean,
     now,
     onFault,
   });
+  const store = readOnly === undefined ? disk : createReadOnlyStore(disk);
   const fills = createFills({
     store,
     rules: () => ({ stallTimeout: configInForce.proxyReadTimeout, abandoned: configInForce.fillAbandoned }),
@@ -210,7 +213,16 @@ async function serve(first: LoadedConfig, read: () => LoadedConfig): Promise<num
   const listeners = await openListeners({ config: configInForce, door, peers, drain, log });
   const address = listeners.addresses.join(', ');
   const cached = store.totals();
-  process.stderr.write(startSummary({ version, address, config: configInForce, ca: authority, cached }));
+  process.stderr.write(
+    startSummary({
+      version,
+      address,
+      config: configInForce,
+      ca: authority,
+      cached,
+      readOnly: readOnly !== undefined,
+    }),
+  );
 
   /** Makes all that a configuration decides, and then puts it in the place of what is there, in one go. */
   async function apply(next: Config): Promise<void> {

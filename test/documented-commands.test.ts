@@ -272,7 +272,7 @@ describe('docs/reference/on-disk-layout.md', () => {
 
   test('lists exactly what is in a cache folder, and the tables of its index', () => {
     const root = join(folder, 'layout');
-    const layout = openLayout(root);
+    const { layout } = openLayout(root);
     const index = openIndex(layout.index);
     const columns = index.database
       .prepare(

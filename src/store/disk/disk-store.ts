@@ -58,6 +58,8 @@ export function createDiskStore(options: DiskStoreOptions): Store {
   const filling = new Set<Digest>();
   /** Those whose file has its name already and whose row comes in a moment. */
   const publishing = new Set<Digest>();
+  /** Objects that are of no use, and whose files could not be deleted: they are not taken in again. */
+  const lost = new Set<Digest>();
   const used = new Map<Digest, number>();
   const room = createRoom({
     root: layout.root,
@@ -95,7 +97,7 @@ export function createDiskStore(options: DiskStoreOptions): Store {
 
   /** Takes in a file whose row was lost with the last moment before a crash: its name says it was verified. */
   function adopt(digest: Digest): StoredObject | undefined {
-    if (leaving.has(digest) || publishing.has(digest)) return undefined;
+    if (leaving.has(digest) || publishing.has(digest) || lost.has(digest)) return undefined;
     try {
       const stat = statSync(layout.blob(digest), { throwIfNoEntry: false });
       if (stat === undefined || !stat.isFile()) return undefined;
@@ -122,10 +124,18 @@ export function createDiskStore(options: DiskStoreOptions): Store {
 
   function remove(digest: Digest): Promise<void> {
     forget(digest);
-    const gone =
-      leaving.get(digest) ?? unlinkIfThere(layout.blob(digest)).finally(() => void leaving.delete(digest));
+    const gone = leaving.get(digest) ?? deleteFile(digest).finally(() => void leaving.delete(digest));
     leaving.set(digest, gone);
     return gone;
+  }
+
+  async function deleteFile(digest: Digest): Promise<void> {
+    try {
+      await unlinkIfThere(layout.blob(digest));
+    } catch (error) {
+      lost.add(digest);
+      throw error;
+    }
   }
 
   async function drop(digest: Digest): Promise<void> {
@@ -185,6 +195,7 @@ export function createDiskStore(options: DiskStoreOptions): Store {
           try {
             await file.moveTo(layout.blob(digest));
             end();
+            lost.delete(digest);
             object = admit({ digest, size: file.length, mediaType });
           } finally {
             publishing.delete(digest);
