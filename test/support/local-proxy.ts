@@ -18,10 +18,13 @@ export function serveCommand(settings: Settings): {
   };
 }
 
-/** Runs a proxy that is not expected to start. */
-export function tryToServe(settings: Settings): Promise<Output> {
+/**
+ * Runs a proxy that is not expected to start.
+ * @param before a command that runs the one behind it.
+ */
+export function tryToServe(settings: Settings, before: readonly string[] = []): Promise<Output> {
   const { argv, env } = serveCommand(settings);
-  return run(argv, { env, mayFail: true, timeoutMs: 20_000 });
+  return run([...before, ...argv], { env, mayFail: true, timeoutMs: 20_000 });
 }
 
 /** A proxy on a free port of this machine, for tests that speak to it themselves. */
@@ -81,8 +84,15 @@ export class LocalProxy implements AsyncDisposable {
   }
 }
 
-/** Starts a proxy whose CA and cache are in `folder`; started there again, it finds them. */
-export async function startLocalProxy(folder: string, settings: Settings = {}): Promise<LocalProxy> {
+/**
+ * Starts a proxy whose CA and cache are in `folder`; started there again, it finds them.
+ * @param before a command that becomes the one behind it.
+ */
+export async function startLocalProxy(
+  folder: string,
+  settings: Settings = {},
+  before: readonly string[] = [],
+): Promise<LocalProxy> {
   const { argv, env } = serveCommand({
     LISTEN: `${HOST}:0`,
     CACHE_DIR: join(folder, 'cache'),
@@ -91,7 +101,7 @@ export async function startLocalProxy(folder: string, settings: Settings = {}): 
     ALLOW_LOCAL_ADDRESSES: '127.0.0.0/8',
     ...settings,
   });
-  const job = new Job(argv, { env });
+  const job = new Job([...before, ...argv], { env });
   const line = await job.stderr.until((text) => text.includes('listening on'));
   return new LocalProxy(job, Number(line.split(':').at(-1)), folder);
 }
