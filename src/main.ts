@@ -246,10 +246,10 @@ async function serve(first: LoadedConfig, read: () => LoadedConfig): Promise<num
     door.keepAliveTimeout = next.keepaliveTimeout;
   }
   const live = createLiveConfig(first, read, apply);
-  const reload = async (): Promise<void> => {
+  async function reload(): Promise<void> {
     const before = configInForce;
     logReload(log, before, await live.reload());
-  };
+  }
   onHangUp(() => void reload());
 
   const signal = await stop;
