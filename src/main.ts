@@ -7,15 +7,17 @@ import { createAcceptance } from './cache/acceptance.ts';
 import { createIdentitySeal } from './cache/identity-seal.ts';
 import { createStoredChallenges } from './cache/stored-challenges.ts';
 import { runCli } from './cli/run-cli.ts';
-import { loadConfig, type Config } from './config/config.ts';
+import type { Config, LoadedConfig } from './config/config.ts';
 import { credentialFiles } from './config/credential-files.ts';
-import { createRegistryMatcher } from './config/registry-pattern.ts';
 import { watchFiles } from './config/watched-files.ts';
+import { createLiveConfig } from './config/live-config.ts';
 import { createAdmission } from './doors/access/admission.ts';
-import { createUsers } from './doors/access/users.ts';
-import { createDoor } from './doors/connect/door.ts';
+import { createUsers, type Users } from './doors/access/users.ts';
+import { createDoor, type InForce } from './doors/connect/door.ts';
+import { createTunnel } from './doors/connect/tunnel.ts';
 import { createDrain } from './doors/drain.ts';
 import { openListeners } from './doors/front/listeners.ts';
+import { hangUpSignal } from './doors/hang-up-signal.ts';
 import type { Peers } from './doors/peers.ts';
 import { stopSignal } from './doors/stop-signal.ts';
 import { createSite } from './doors/site/site.ts';
@@ -24,33 +26,34 @@ import { endOnCrash } from './observe/crash.ts';
 import { createLineWriter } from './observe/line-writer.ts';
 import { createLog } from './observe/log.ts';
 import { createRefusalLog } from './observe/refusal-log.ts';
+import { logReload } from './observe/reload-log.ts';
 import { startSummary } from './observe/start-summary.ts';
 import { createPulls } from './pulls/pulls.ts';
+import { createUploads } from './pulls/uploads.ts';
 import { asBreakwaterError } from './registry/errors.ts';
 import { createDiskStore } from './store/disk/disk-store.ts';
-import { openLayout } from './store/disk/layout.ts';
+import { openCache } from './store/disk/open-cache.ts';
+import { createReadOnlyStore, NO_BOUNDS } from './store/disk/read-only-store.ts';
 import { createFills } from './store/fills.ts';
 import { createStoreHealth } from './store/health.ts';
 import { startInactiveSweep } from './store/inactive.ts';
 import { createAcceptanceTable } from './store/index/acceptance-table.ts';
-import { openIndex } from './store/index/database.ts';
 import { createLinkTable } from './store/index/link-table.ts';
 import { createObjectTable } from './store/index/object-table.ts';
 import { createReplyTable } from './store/index/reply-table.ts';
 import { createTagTable } from './store/index/tag-table.ts';
 import type { OnFault } from './store/index/writer.ts';
 import { createS3Fifo } from './store/s3-fifo.ts';
+import type { CredentialSource } from './upstream/credential-source.ts';
 import { readCredentialSources } from './upstream/credential-sources.ts';
 import { createCredentials } from './upstream/credentials.ts';
 import { createIssuedTokens } from './upstream/issued-tokens.ts';
-import { createCircuit, withCircuit } from './upstream/circuit.ts';
 import { createConsiderate } from './upstream/considerate.ts';
 import { createRateLimits } from './upstream/rate-limits.ts';
-import { createDestinations } from './upstream/destinations.ts';
+import { createReplaceableTransport } from './upstream/replaceable-transport.ts';
 import { createTokenBroker } from './upstream/token-broker.ts';
-import { createTransport } from './upstream/transport.ts';
-import { trustContext } from './upstream/trust.ts';
 import { createUpstream } from './upstream/upstream.ts';
+import { createWayOut, type WayOut } from './upstream/way-out.ts';
 
 const version = readVersion();
 
@@ -63,10 +66,12 @@ process.exitCode = await runCli({
   serve,
 });
 
-/** Runs the proxy until a signal ends it. */
-async function serve(config: Config): Promise<number> {
+/** Runs the proxy until a signal ends it; `read` reads the configuration anew. */
+async function serve(first: LoadedConfig, read: () => LoadedConfig): Promise<number> {
+  let configInForce = first.config;
   const now = Date.now;
-  const log = createLog(config.logLevel);
+  const onHangUp = hangUpSignal();
+  const log = createLog(configInForce.logLevel);
   const accessLines = pino.destination({ dest: 1, sync: false });
   const accessLog = createLineWriter((lines) => void accessLines.write(lines));
   const flushLines = (): void => {
@@ -75,64 +80,68 @@ async function serve(config: Config): Promise<number> {
   };
   endOnCrash(log, flushLines);
   const authority = await loadAuthority({
-    directory: config.caDir,
-    certificateFile: config.caCrtFile,
-    keyFile: config.caKeyFile,
-    passphrase: config.caKeyPassphrase?.reveal(),
+    directory: configInForce.caDir,
+    certificateFile: configInForce.caCrtFile,
+    keyFile: configInForce.caKeyFile,
+    passphrase: configInForce.caKeyPassphrase?.reveal(),
   });
 
-  const layout = openLayout(config.cacheDir);
-  const index = openIndex(layout.index);
-  const health = createStoreHealth(log);
+  const { layout, index, readOnly } = openCache(configInForce.cacheDir);
+  const health = createStoreHealth(log, readOnly);
   const onFault: OnFault = (error, doing) => {
     index.doubt();
     health.fault(error, doing);
   };
   const objects = createObjectTable(index.database, onFault);
-  const store = createDiskStore({
+  const disk = createDiskStore({
     layout,
     objects,
     eviction: createS3Fifo(),
-    maxSize: config.cacheMaxSize,
-    minFree: config.cacheMinFree,
+    bounds: () =>
+      readOnly === undefined
+        ? { maxSize: configInForce.cacheMaxSize, minFree: configInForce.cacheMinFree }
+        : NO_BOUNDS,
     clean: index.clean,
     now,
     onFault,
   });
+  const store = readOnly === undefined ? disk : createReadOnlyStore(disk);
   const fills = createFills({
     store,
-    stallTimeout: config.proxyReadTimeout,
-    abandoned: config.fillAbandoned,
+    rules: () => ({ stallTimeout: configInForce.proxyReadTimeout, abandoned: configInForce.fillAbandoned }),
     health,
   });
-  const stopSweep = startInactiveSweep(store, objects, config.cacheInactive, now, onFault);
+  const stopSweep = startInactiveSweep(store, objects, () => configInForce.cacheInactive, now, onFault);
 
-  const matcher = createRegistryMatcher(config.registries);
-  const destinations = createDestinations({
-    matcher,
-    allow: config.tunnelAllow,
-    deny: config.tunnelDeny,
-    allowLocal: config.allowLocalAddresses,
-  });
-  const direct = createTransport({
-    destinations,
-    secureContext: trustContext(config.extraCaFile),
-    verify: config.verifySsl,
-    ipv4Only: config.disableIpv6,
-    connectTimeout: config.proxyConnectTimeout,
-    readTimeout: config.proxyReadTimeout,
-    sendTimeout: config.proxySendTimeout,
-  });
-  const transport = withCircuit(direct, createCircuit(log, now));
-  const sourceParts = { transport, matcher, env: process.env, log, now };
-  const credentials = createCredentials(matcher, now);
-  const nobodys = createCredentials(matcher, now);
   const replies = createReplyTable(index.database, onFault);
+  const seal = createIdentitySeal(deriveSecret(authority, 'identities'));
+  const acceptances = createAcceptanceTable(
+    index.database,
+    () => configInForce.privateStaleTime,
+    now,
+    onFault,
+  );
+  const uploads = createUploads(store, configInForce.cacheMaxSize, onFault);
+  const issued = createIssuedTokens();
+  const limits = createRateLimits(() => configInForce.rateLimitReserve, log, now);
+
+  let wayOut = createWayOut(configInForce, log, now);
+  const lists = (host: string, port: number): boolean => wayOut.matcher(host, port);
+  const transport = createReplaceableTransport(wayOut.transport, (thrown) =>
+    log.error(
+      { reason: asBreakwaterError(thrown).message },
+      'connections from before a reload were not closed',
+    ),
+  );
+  const credentials = createCredentials(lists, now);
+  const nobodys = createCredentials(lists, now);
+  const readSources = (config: Config, { matcher }: WayOut): Promise<readonly CredentialSource[]> =>
+    readCredentialSources(config, { transport, matcher, env: process.env, log, now });
   // first, so that no change is missed while they are read
   const watched = watchFiles(
-    credentialFiles(process.env, config),
+    credentialFiles(process.env, configInForce),
     async () => {
-      credentials.replace(await readCredentialSources(loadConfig(process.env).config, sourceParts));
+      credentials.replace(await readSources(read().config, wayOut));
       log.info('credentials were read again');
     },
     (thrown) => {
@@ -140,25 +149,17 @@ async function serve(config: Config): Promise<number> {
       log.error({ reason }, 'credentials could not be read again: those from before stay');
     },
   );
-  credentials.replace(await readCredentialSources(config, sourceParts));
-  const issued = createIssuedTokens();
-  const limits = createRateLimits(config.rateLimitReserve, log, now);
-  const upstream = createConsiderate(
-    createUpstream(
-      transport,
-      {
-        proxy: createTokenBroker(transport, credentials),
-        anonymous: createTokenBroker(transport, nobodys),
-      },
-      issued,
-    ),
-    { limits, challenges: createStoredChallenges(replies, now), offline: config.offline },
+  credentials.replace(await readSources(configInForce, wayOut));
+  const answers = createUpstream(
+    transport,
+    {
+      proxy: createTokenBroker(transport, credentials),
+      anonymous: createTokenBroker(transport, nobodys),
+    },
+    issued,
   );
 
-  const seal = createIdentitySeal(deriveSecret(authority, 'identities'));
-  const acceptances = createAcceptanceTable(index.database, config.privateStaleTime, now, onFault);
-  const pulls = createPulls({
-    config,
+  const shared = {
     store,
     fills,
     links: createLinkTable(index.database, onFault),
@@ -166,42 +167,102 @@ async function serve(config: Config): Promise<number> {
     replies,
     acceptance: createAcceptance(acceptances, seal, now),
     seal,
-    upstream,
-    credentials: config.privateImages === 'shared' ? credentials : nobodys,
+    uploads,
+    pushes: { count: 0 },
     issued,
     limits,
-    intercepts: matcher,
     onFault,
     now,
-  });
-  const users =
-    config.proxyUsersFile === undefined ? undefined : await createUsers(config.proxyUsersFile, log);
+  };
+  const challenges = createStoredChallenges(replies, now);
+  /** What one configuration makes of all that lives on. */
+  function inForceOf(config: Config, { matcher, destinations }: WayOut, users: Users | undefined): InForce {
+    return {
+      matcher,
+      destinations,
+      admission: createAdmission(config, users),
+      tunnel: createTunnel(config, destinations),
+      pulls: createPulls({
+        ...shared,
+        config,
+        upstream: createConsiderate(answers, { limits, challenges, offline: config.offline }),
+        credentials: config.privateImages === 'shared' ? credentials : nobodys,
+        intercepts: matcher,
+      }),
+    };
+  }
+
+  async function usersOf({ proxyUsersFile }: Config): Promise<Users | undefined> {
+    if (proxyUsersFile === configInForce.proxyUsersFile && users !== undefined) return users;
+    return proxyUsersFile === undefined ? undefined : createUsers(proxyUsersFile, log);
+  }
+  let users: Users | undefined;
+  users = await usersOf(configInForce);
+  let inForce = inForceOf(configInForce, wayOut, users);
+
   const peers: Peers = new WeakMap();
   const drain = createDrain();
   const door = createDoor({
-    config,
+    inForce: () => inForce,
+    timeouts: configInForce,
     contexts: createLeafContexts(authority),
-    matcher,
-    pulls,
     site: createSite(authority),
     log,
     onFinished: createAccessLog((line) => accessLog.write(line), now),
     onTunnel: (client) => drain.keep(client),
-    admission: createAdmission(config, users),
-    destinations,
     peers,
     onRefused: createRefusalLog((line) => accessLog.write(line)),
     now,
   });
   drain.watch(door);
   const stop = stopSignal();
-  const listeners = await openListeners({ config, door, peers, drain, log });
+  const listeners = await openListeners({ config: configInForce, door, peers, drain, log });
   const address = listeners.addresses.join(', ');
-  process.stderr.write(startSummary({ version, address, config, ca: authority, cached: store.totals() }));
+  const cached = store.totals();
+  process.stderr.write(
+    startSummary({
+      version,
+      address,
+      config: configInForce,
+      ca: authority,
+      cached,
+      readOnly: readOnly !== undefined,
+    }),
+  );
+
+  /** Makes all that a configuration decides, and then puts it in the place of what is there, in one go. */
+  async function apply(next: Config): Promise<void> {
+    watched.watch(credentialFiles(process.env, next));
+    try {
+      const nextWayOut = createWayOut(next, log, now);
+      const sources = await readSources(next, nextWayOut);
+      const nextUsers = await usersOf(next);
+      inForce = inForceOf(next, nextWayOut, nextUsers);
+      const usersBefore = users;
+      users = nextUsers;
+      wayOut = nextWayOut;
+      transport.replace(wayOut.transport);
+      credentials.replace(sources);
+      configInForce = next;
+      if (usersBefore !== nextUsers) await usersBefore?.close();
+    } catch (thrown) {
+      watched.watch(credentialFiles(process.env, configInForce));
+      throw thrown;
+    }
+    log.level = next.logLevel;
+    door.keepAliveTimeout = next.keepaliveTimeout;
+  }
+  const live = createLiveConfig(first, read, apply);
+  async function reload(): Promise<void> {
+    const before = configInForce;
+    logReload(log, before, await live.reload());
+  }
+  onHangUp(() => void reload());
 
   const signal = await stop;
   log.info({ signal }, 'draining');
-  const whole = await drain.end(config.shutdownTimeout);
+  onHangUp(() => undefined);
+  const whole = await drain.end(configInForce.shutdownTimeout);
   if (!whole) log.warn('connections were cut, as they did not end in time');
   await watched.close();
   await transport.close();
@@ -209,7 +270,7 @@ async function serve(config: Config): Promise<number> {
   await users?.close();
   await listeners.close();
   await fills.idle();
-  await pulls.close();
+  await uploads.close();
   await store.close();
   index.close();
   flushLines();

@@ -112,7 +112,7 @@ describe('the access log', () => {
       error: 'UPSTREAM_NOT_FOUND',
     });
     expect(failed('/v2/UPPER/manifests/1')).toMatchObject({ status: '400', error: 'NAME_INVALID' });
-    expect(failed('/plain')).toMatchObject({ status: '502', error: 'UPSTREAM_DNS', host: 'nowhere.test' });
+    expect(failed('/plain')).toMatchObject({ status: '502', error: 'UPSTREAM_DNS', host: 'nowhere.test:80' });
   });
 
   test('has no secret in it, nor has any other line', () => {

@@ -73,7 +73,7 @@ function named(number: number): Digest {
 
 /** An index as a cache of a year has it; the files themselves play no part in a start. */
 function fill(folder: string): void {
-  const index = openIndex(openLayout(folder).index);
+  const index = openIndex(openLayout(folder).layout.index);
   const objects = createObjectTable(index.database, (error) => {
     throw error;
   });
@@ -92,7 +92,7 @@ function fill(folder: string): void {
 
 /** Microseconds a lookup, in order. */
 function measureLookups(folder: string): number[] {
-  const index = openIndex(openLayout(folder).index);
+  const index = openIndex(openLayout(folder).layout.index);
   const objects = createObjectTable(index.database, (error) => {
     throw error;
   });

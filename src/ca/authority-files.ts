@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { link, mkdir, open, readFile, rename, rm } from 'node:fs/promises';
+import { access, constants, link, mkdir, open, readFile, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { BreakwaterError } from '../registry/errors.ts';
 
@@ -43,7 +43,7 @@ export async function publishFile(path: string, content: string, mode: number): 
   } catch (cause) {
     throw new BreakwaterError('CA_UNUSABLE', `The CA file ${path} cannot be written: ${reasonOf(cause)}.`, {
       cause,
-      mend: `Give ${whoami()} the right to write in ${folder}, or put a certificate and its key there.`,
+      mend: `Give ${whoami()} the right to write in ${folder} (${chown(folder)}), or put a certificate and its key there.`,
     });
   }
 }
@@ -55,7 +55,7 @@ async function readIfThere(path: string): Promise<string | undefined> {
     if (codeOf(cause) === 'ENOENT') return undefined;
     throw new BreakwaterError('CA_UNUSABLE', `The CA file ${path} cannot be read: ${reasonOf(cause)}.`, {
       cause,
-      mend: `Give ${whoami()} the right to read it, and see that ${dirname(path)} is a folder.`,
+      mend: `Give ${whoami()} the right to read it (${chown((await isOpen(dirname(path))) ? path : dirname(path))}), and see that ${dirname(path)} is a folder.`,
     });
   }
 }
@@ -114,6 +114,18 @@ function reasonOf(error: unknown): string {
   const known = typeof code === 'string' ? reasons[code] : undefined;
   if (known !== undefined) return known;
   return error instanceof Error ? error.message : String(error);
+}
+
+/** Whether what is in a folder can be reached. */
+async function isOpen(folder: string): Promise<boolean> {
+  return access(folder, constants.X_OK).then(
+    () => true,
+    () => false,
+  );
+}
+
+function chown(path: string): string {
+  return `chown -R ${process.getuid?.() ?? 'UID'}:${process.getgid?.() ?? 'GID'} ${path}`;
 }
 
 function whoami(): string {

@@ -34,7 +34,12 @@ function open(secret: string): void {
   const fail = (error: unknown): never => {
     throw error;
   };
-  const table = createAcceptanceTable(index.database, 12 * HOUR, () => time, fail);
+  const table = createAcceptanceTable(
+    index.database,
+    () => 12 * HOUR,
+    () => time,
+    fail,
+  );
   acceptance = createAcceptance(table, createIdentitySeal(Buffer.from(secret)), () => time);
 }
 

@@ -1,4 +1,4 @@
-import type { Config } from '../config/config.ts';
+import type { LoadedConfig } from '../config/config.ts';
 import type { Environment } from '../config/setting-text.ts';
 
 /** What a command ends with: 0 all is well, 1 it failed, 2 the command line or a setting is wrong. */
@@ -15,8 +15,8 @@ export interface CommandContext {
   readonly version: string;
   readonly stdout: Output;
   readonly stderr: Output;
-  /** Runs the proxy until it is told to stop; a number is the exit code. */
-  readonly serve: (config: Config) => Promise<void | number>;
+  /** Runs the proxy until it is told to stop; `read` reads the configuration anew. A number is the exit code. */
+  readonly serve: (first: LoadedConfig, read: () => LoadedConfig) => Promise<void | number>;
   /** Every command, for the one that documents them. */
   readonly commands: readonly Command[];
 }
@@ -46,6 +46,8 @@ export interface Command {
   /** One sentence without a full stop. */
   readonly summary: string;
   readonly flags: readonly Flag[];
+  /** Whether it reads the settings, and so takes each as a flag. */
+  readonly settings: boolean;
   readonly examples: readonly Example[];
   /** Gives the exit code; failures may be thrown. */
   run(context: CommandContext, flags: FlagValues): Promise<number>;

@@ -5,8 +5,11 @@ const INTRODUCTION = `# Command line
 <!-- Made by "breakwater config docs --page cli"; change the declarations in src/cli/ instead. -->
 
 \`breakwater [command] [flags]\`. Without a command it serves. Every command takes \`--help\`, and \`breakwater --version\`
-prints the version. The settings come from the environment and from the file that \`CONFIG_FILE\` names: see
-[configuration](configuration.md).
+prints the version.
+
+Every setting of [the configuration](configuration.md) that is no secret is a flag of the commands that read settings: its
+name in small letters, with dashes, e.g. \`--cache-max-size 100g\` for \`CACHE_MAX_SIZE\`; \`--config\` is \`CONFIG_FILE\`. A
+flag wins over the environment, the environment over the file, and the file over the default.
 
 Data goes to standard output, talk to standard error. A failure is told in two parts: what it is, and how to mend it.
 
@@ -22,12 +25,12 @@ export function commandsPage(commands: readonly Command[]): string {
   return [INTRODUCTION, ...commands.map(commandText)].join('\n');
 }
 
-function commandText({ name, summary, flags, examples }: Command): string {
+function commandText({ name, summary, flags, settings, examples }: Command): string {
   const shown = examples.map(({ line, help }) => `# ${help}\n${line}`).join('\n');
   return [
     `## \`breakwater ${name.join(' ')}\``,
     '',
-    `${summary}.`,
+    `${summary}.${settings ? ' Takes every setting as a flag.' : ''}`,
     '',
     ...(flags.length === 0
       ? []

@@ -15,6 +15,7 @@ export const CONFIG_DOCS: Command = {
   name: ['config', 'docs'],
   summary: 'Print a reference page, in Markdown, as it is made from the declarations',
   flags: [PAGE_FLAG],
+  settings: false,
   examples: [
     { line: 'breakwater config docs', help: 'The page of all settings' },
     {

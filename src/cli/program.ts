@@ -1,5 +1,7 @@
 import { Command as Program, Option } from 'commander';
+import { SETTINGS, type SettingName } from '../config/settings.ts';
 import { COMMAND_GROUPS, type Command, type CommandContext, type Example } from './command.ts';
+import { SETTING_FLAGS } from './setting-flags.ts';
 import { versionText } from './version-command.ts';
 
 /**
@@ -9,7 +11,7 @@ import { versionText } from './version-command.ts';
 export function createProgram(context: CommandContext, ended: (code: number) => void): Program {
   const program = quiet(new Program('breakwater'), context)
     .description(
-      'A caching proxy for container registries. Settings are read from the environment and CONFIG_FILE.',
+      'A caching proxy for container registries. Settings are read from flags, the environment and a file.',
     )
     .version(versionText(context.version), '-V, --version', 'print the version')
     .addHelpText('after', examplesText(context.commands.flatMap(({ examples }) => examples.slice(0, 1))));
@@ -41,10 +43,32 @@ function addCommand(
   for (const flag of command.flags) {
     child.addOption(new Option(flag.flags, flag.help).choices(flag.choices).default(flag.default));
   }
+  if (command.settings) addSettings(child);
   child.addHelpText('after', examplesText(command.examples));
   child.action(async (flags: Record<string, unknown>) => {
     ended(await command.run(context, flags));
   });
+}
+
+/** So many that the help names but those that people give most often. */
+const SHOWN: ReadonlySet<SettingName> = new Set(['configFile', 'listen', 'cacheDir', 'caDir', 'logLevel']);
+
+function addSettings(child: Program): void {
+  for (const { name, flag } of SETTING_FLAGS) {
+    const { help } = SETTINGS[name];
+    const option = new Option(`${flag} <value>`, plainText(help));
+    child.addOption(SHOWN.has(name) ? option : option.hideHelp());
+  }
+  child.addHelpText(
+    'after',
+    '\nEvery other setting of docs/reference/configuration.md that is no secret is a flag too: its name in small\n' +
+      'letters, with dashes. A flag wins over the environment, and that over the file.',
+  );
+}
+
+/** Help in Markdown as a terminal shows it. */
+function plainText(markdown: string): string {
+  return markdown.replaceAll('`', '').replace(/\[([^\]]*)\]\([^)]*\)/g, '$1');
 }
 
 function quiet(program: Program, { stdout, stderr }: CommandContext): Program {

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { loadAuthority } from '../ca/authority.ts';
-import type { Config } from '../config/config.ts';
+import type { Config, LoadedConfig } from '../config/config.ts';
 import { SETTING_NAMES } from '../config/settings.ts';
 import { BreakwaterError } from '../registry/errors.ts';
 import { runCli, type CliOptions } from './run-cli.ts';
@@ -34,7 +34,7 @@ const emptyFolder = () => mkdtempSync(join(tmpdir(), 'breakwater-cli-'));
 describe('serve', () => {
   test.each(['', 'serve'])('runs the proxy with the settings: "breakwater %s"', async (line) => {
     const served: Config[] = [];
-    const serve = async (config: Config) => void served.push(config);
+    const serve = async ({ config }: LoadedConfig) => void served.push(config);
     expect(await run(line, { env: { CACHE_MAX_SIZE: '1g' }, serve })).toEqual({ code: 0, out: '', err: '' });
     expect(served.map(({ cacheMaxSize }) => cacheMaxSize)).toEqual([2 ** 30]);
   });
@@ -84,11 +84,11 @@ describe('config', () => {
     const env = { AUTH_REGISTRIES: 'a.io:user:hunter2', CACHE_INACTIVE_TIME: '5d' };
     const { code, out } = await run('config show', { env });
     expect(code).toBe(0);
-    expect(out).toMatch(/^SETTING +VALUE +SOURCE\n/);
-    expect(out).toMatch(/^CACHE_MAX_SIZE +32g +default$/m);
-    expect(out).toMatch(/^CACHE_INACTIVE +5d +environment \(CACHE_INACTIVE_TIME\)$/m);
-    expect(out).toMatch(/^AUTH_REGISTRIES +\[redacted\] +environment$/m);
-    expect(out).toMatch(/^AUTH_REGISTRIES_DELIMITER +" " +default$/m);
+    expect(out).toMatch(/^SETTING +VALUE +SOURCE +A CHANGE NEEDS\n/);
+    expect(out).toMatch(/^CACHE_MAX_SIZE +32g +default +reload$/m);
+    expect(out).toMatch(/^CACHE_INACTIVE +5d +environment \(CACHE_INACTIVE_TIME\) +reload$/m);
+    expect(out).toMatch(/^AUTH_REGISTRIES +\[redacted\] +environment +reload$/m);
+    expect(out).toMatch(/^AUTH_REGISTRIES_DELIMITER +" " +default +reload$/m);
     expect(out).not.toContain('hunter2');
   });
 
@@ -99,10 +99,10 @@ describe('config', () => {
     writeFileSync(passphrase, 'hunter2');
     const env = { CONFIG_FILE: file, CACHE_MIN_FREE: '1g', CA_KEY_PASSPHRASE_FILE: passphrase };
     const { out } = await run('config show', { env });
-    expect(out).toContain(` file ${file}:2\n`);
-    expect(out).toMatch(/^CACHE_MIN_FREE +1g +environment$/m);
-    expect(out).toMatch(/^TAG_RULES +\[\{"tag":"a","fresh":"1h"\}\] +file .*:4$/m);
-    expect(out).toMatch(/^CA_KEY_PASSPHRASE +\[redacted\] +file \(CA_KEY_PASSPHRASE_FILE\)$/m);
+    expect(out).toContain(` file ${file}:2 `);
+    expect(out).toMatch(/^CACHE_MIN_FREE +1g +environment +reload$/m);
+    expect(out).toMatch(/^TAG_RULES +\[\{"tag":"a","fresh":"1h"\}\] +file .*:4 +reload$/m);
+    expect(out).toMatch(/^CA_KEY_PASSPHRASE +\[redacted\] +file \(CA_KEY_PASSPHRASE_FILE\) +restart$/m);
     const json: unknown = JSON.parse((await run('config show --format json', { env })).out);
     expect(json).toContainEqual({
       setting: 'CACHE_MAX_SIZE',
@@ -110,6 +110,7 @@ describe('config', () => {
       source: 'file',
       variable: 'CACHE_MAX_SIZE',
       place: { file, line: 2, column: 3 },
+      takesEffect: 'reload',
     });
     writeFileSync(file, 'cache:\n  max_size: much\n');
     const { code, err } = await run('config check', { env });
@@ -126,12 +127,14 @@ describe('config', () => {
       value: ':1',
       source: 'environment',
       variable: 'LISTEN',
+      takesEffect: 'restart',
     });
     expect(rows).toContainEqual({
       setting: 'EXTRA_CA_FILE',
       value: null,
       source: 'default',
       variable: 'EXTRA_CA_FILE',
+      takesEffect: 'reload',
     });
   });
 
@@ -141,6 +144,55 @@ describe('config', () => {
       out: expect.stringContaining('# Configuration'),
     });
   });
+});
+
+describe('settings as flags', () => {
+  test('win over the environment, and that over the file', async () => {
+    const file = join(emptyFolder(), 'breakwater.yaml');
+    writeFileSync(file, 'cache:\n  max_size: 1g\n  min_free: 1g\n  inactive: 1d\n');
+    const env = { CACHE_MAX_SIZE: '2g', CACHE_MIN_FREE: '2g' };
+    const { code, out } = await run(`config show --config ${file} --cache-max-size 3g`, { env });
+    expect(code).toBe(0);
+    expect(out).toMatch(/^CONFIG_FILE .* flag \(--config\) +restart$/m);
+    expect(out).toMatch(/^CACHE_MAX_SIZE +3g +flag \(--cache-max-size\) +reload$/m);
+    expect(out).toMatch(/^CACHE_MIN_FREE +2g +environment +reload$/m);
+    expect(out).toMatch(/^CACHE_INACTIVE +1d +file .*:4 +reload$/m);
+  });
+
+  test.each(['serve --cache-max-size 3g', '--cache-max-size=3g'])('reach the proxy: %s', async (line) => {
+    const served: Config[] = [];
+    const serve = async ({ config }: LoadedConfig) => void served.push(config);
+    expect(await run(line, { serve })).toMatchObject({ code: 0 });
+    expect(served.map(({ cacheMaxSize }) => cacheMaxSize)).toEqual([3 * 2 ** 30]);
+  });
+
+  test('hold when the configuration is read again', async () => {
+    const file = join(emptyFolder(), 'breakwater.yaml');
+    writeFileSync(file, 'cache:\n  max_size: 1g\n  min_free: 1g\n');
+    const serve: CliOptions['serve'] = async (_, read) => {
+      writeFileSync(file, 'cache:\n  max_size: 2g\n  min_free: 2g\n');
+      const { config } = read();
+      return config.cacheMaxSize === 3 * 2 ** 30 && config.cacheMinFree === 2 ** 31 ? 42 : 1;
+    };
+    const { code } = await run(`--config ${file} --cache-max-size 3g`, { serve });
+    expect(code).toBe(42);
+  });
+
+  test('that cannot be used are named as they were typed', async () => {
+    const { code, err } = await run('config check --cache-max-size much');
+    expect(code).toBe(2);
+    expect(err).toContain('  --cache-max-size=much\n');
+  });
+
+  test.each(['--auth-registries=a.io:user:hunter2', '--ca-key-passphrase=hunter2'])(
+    'are no way for secrets, which are not repeated either: %s',
+    async (flag) => {
+      const { code, err } = await run(`serve ${flag}`);
+      expect(code).toBe(2);
+      expect(err).toContain('unknown option');
+      expect(err).not.toContain('hunter2');
+    },
+  );
 });
 
 describe('ca show', () => {

@@ -17,7 +17,7 @@ export async function runCli({ argv, ...rest }: CliOptions): Promise<number> {
     code = ended;
   });
   try {
-    await program.parseAsync(argv.length === 0 ? DEFAULT_COMMAND.name : argv, { from: 'user' });
+    await program.parseAsync(withCommand(argv), { from: 'user' });
     return code;
   } catch (thrown) {
     if (thrown instanceof CommanderError) return endOfCommander(thrown, context);
@@ -27,13 +27,24 @@ export async function runCli({ argv, ...rest }: CliOptions): Promise<number> {
   }
 }
 
+/** What begins with a flag, but for those of the program itself, is the default command's. */
+function withCommand(argv: readonly string[]): readonly string[] {
+  const [first = '-'] = argv;
+  const isOfProgram = ['-h', '--help', '-V', '--version'].includes(first);
+  return first.startsWith('-') && !isOfProgram ? [...DEFAULT_COMMAND.name, ...argv] : argv;
+}
+
 /** Commander throws for help and version too; those were printed and are no failure. */
 function endOfCommander({ exitCode, code, message }: CommanderError, { stderr }: CommandContext): number {
   if (exitCode === 0) return EXIT.ok;
   // A noun without its verb: commander printed the help of the noun.
   if (code !== 'commander.help') {
     // Commander puts its guess of what was meant on a second line.
-    const what = message.replace(/^error: /, '').replaceAll('\n', ' ');
+    // What stands behind a flag that is not known may be a secret.
+    const what = message
+      .replace(/^error: /, '')
+      .replace(/(--[\w-]+)=[^']*/, '$1')
+      .replaceAll('\n', ' ');
     stderr.write(failureText(what, 'Run "breakwater --help" for the commands and their flags.'));
   }
   return EXIT.usage;

@@ -5,11 +5,15 @@ const INTRODUCTION = `# Configuration
 
 <!-- Made by "breakwater config docs"; change the declarations in src/config/settings/ instead. -->
 
-Every setting is an environment variable, and has a place in the YAML file that \`CONFIG_FILE\` names: \`cache.max_size\` is
-the key \`max_size\` below the key \`cache\`. The environment wins over the file, and the file over the default.
+Every setting is an environment variable, a flag if it is no secret (\`--cache-max-size\` for \`CACHE_MAX_SIZE\`), and has a
+place in the YAML file that \`CONFIG_FILE\` or \`--config\` names: \`cache.max_size\` is the key \`max_size\` below the key
+\`cache\`. A flag wins over the environment, the environment over the file, and the file over the default.
 [The annotated example](../how-to/configuration-file.md) shows a whole file. \`breakwater config check\` tells whether the
 settings can be used, with the line and column of what is wrong in the file, and \`breakwater config show\` which are in
 force and where each came from.
+
+The file is read again on SIGHUP. What it changes then needs no more than that reload, or, where the last column says so,
+a restart; see [how to change it](../how-to/configuration-file.md#change-it-while-the-proxy-runs).
 
 An empty variable counts as unset, and one pair of quotes around its value is taken off.
 
@@ -28,13 +32,13 @@ export function settingsPage(): string {
 function groupText({ title, settings }: SettingGroup): string {
   const rows = Object.values(settings).map(
     (setting) =>
-      `| \`${setting.env}\` | ${placeCell(setting)} | ${defaultCell(setting)} | ${escapeCell(meaning(setting))} |`,
+      `| \`${setting.env}\` | ${placeCell(setting)} | ${defaultCell(setting)} | ${escapeCell(meaning(setting))} | ${setting.takesEffect} |`,
   );
   return [
     `## ${title}`,
     '',
-    '| Name | In the file | Default | Meaning |',
-    '|---|---|---|---|',
+    '| Name | In the file | Default | Meaning | A change needs |',
+    '|---|---|---|---|---|',
     ...rows,
     '',
   ].join('\n');

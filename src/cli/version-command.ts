@@ -5,6 +5,7 @@ export const VERSION: Command = {
   name: ['version'],
   summary: 'Print the version',
   flags: [],
+  settings: false,
   examples: [{ line: 'breakwater version', help: 'The same as breakwater --version' }],
   async run({ stdout, version }) {
     stdout.write(`${versionText(version)}\n`);

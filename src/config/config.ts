@@ -2,6 +2,7 @@ import { asBreakwaterError } from '../registry/errors.ts';
 import { readConfigFile, type ConfigFile } from './config-file.ts';
 import { deepFreeze } from './freeze.ts';
 import { problemsError, type Problem } from './problem.ts';
+import { Secret } from './secret.ts';
 import {
   DISK,
   entryOf,
@@ -9,6 +10,7 @@ import {
   readNamedFile,
   type Environment,
   type Files,
+  type FlagTexts,
   type SettingSources,
   type SettingText,
 } from './setting-text.ts';
@@ -27,26 +29,32 @@ export type SettingSource = SettingText;
 export interface LoadedConfig {
   readonly config: Config;
   readonly sources: Readonly<Record<SettingName, SettingSource>>;
+  /** What was written, secrets too, to be compared with what is read later. */
+  readonly texts: Readonly<Record<SettingName, Secret>>;
 }
 
 const REDACTED = '[redacted]';
 
+const NO_FLAGS: FlagTexts = {};
+
 /**
- * Reads every setting from the environment and the file that `CONFIG_FILE` names; the result is frozen through and
+ * Reads every setting from the command line, the environment and the file that `CONFIG_FILE` names; the result is frozen through and
  * through. Throws one `SETTING_INVALID` that lists all problems; variables that are no setting are ignored.
  */
-export function loadConfig(env: Environment, files: Files = DISK): LoadedConfig {
-  const file = openConfigFile(env, files);
+export function loadConfig(env: Environment, files: Files = DISK, flags: FlagTexts = NO_FLAGS): LoadedConfig {
+  const file = openConfigFile({ env, files, flags, entries: new Map() });
   const problems: Problem[] = [...file.problems];
-  const from: SettingSources = { env, files, entries: file.entries };
+  const from: SettingSources = { env, files, flags, entries: file.entries };
   const values: Record<string, unknown> = {};
   const sources: Partial<Record<SettingName, SettingSource>> = {};
+  const texts: Partial<Record<SettingName, Secret>> = {};
   for (const name of SETTING_NAMES) {
     const setting: Setting<unknown> = SETTINGS[name];
     let source: SettingSource | undefined;
     try {
       const found = findSettingText(setting, from);
       source = shown(setting, found);
+      texts[name] = new Secret(found.text ?? '');
       values[name] = valueOf(setting, found, from);
       sources[name] = source;
     } catch (thrown) {
@@ -55,8 +63,9 @@ export function loadConfig(env: Environment, files: Files = DISK): LoadedConfig 
   }
   // What a broken file says is not known, so neither is what it contradicts.
   if (file.problems.length === 0) problems.push(...contradictions(values, sources));
-  if (problems.length > 0 || !isConfig(values) || !isSources(sources)) throw problemsError(inOrder(problems));
-  return deepFreeze({ config: values, sources });
+  if (problems.length > 0 || !isConfig(values) || !isWhole(sources) || !isWhole(texts))
+    throw problemsError(inOrder(problems));
+  return deepFreeze({ config: values, sources, texts });
 }
 
 /** What stands in the file in the file's order, then the rest. */
@@ -65,18 +74,18 @@ function inOrder(problems: readonly Problem[]): readonly Problem[] {
   return problems.toSorted((a, b) => line(a) - line(b));
 }
 
-function openConfigFile(env: Environment, files: Files): ConfigFile {
+function openConfigFile(sources: SettingSources): ConfigFile {
   const setting: Setting<unknown> = SETTINGS.configFile;
-  const { text = '' } = findSettingText(setting, { env, files, entries: new Map() });
+  const { text = '', variable } = findSettingText(setting, sources);
   const path = text.trim();
   if (path === '') return { entries: new Map(), problems: [] };
   try {
-    return readConfigFile(path, readNamedFile(path, setting.env, files));
+    return readConfigFile(path, readNamedFile(path, variable, sources.files));
   } catch (thrown) {
     const { message, mend = '' } = asBreakwaterError(thrown);
     return {
       entries: new Map(),
-      problems: [{ subject: setting.env, value: path, reason: message, mend }],
+      problems: [{ subject: variable, value: path, reason: message, mend }],
     };
   }
 }
@@ -159,8 +168,6 @@ function isConfig(values: Record<string, unknown>): values is Config {
   return SETTING_NAMES.every((name) => name in values);
 }
 
-function isSources(
-  sources: Partial<Record<SettingName, SettingSource>>,
-): sources is Record<SettingName, SettingSource> {
-  return SETTING_NAMES.every((name) => name in sources);
+function isWhole<Value>(byName: Partial<Record<SettingName, Value>>): byName is Record<SettingName, Value> {
+  return SETTING_NAMES.every((name) => name in byName);
 }

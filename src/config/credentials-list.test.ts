@@ -53,6 +53,8 @@ describe('parseCredentialsList', () => {
     expect(parsed('a.io:u:p:q:r')).toEqual(['a.io|u|p:q:r']);
     expect(parsed('reg.local:5000:u:p')).toEqual(['reg.local:5000|u|p']);
     expect(parsed('reg.local:5000:u:p:q')).toEqual(['reg.local:5000|u|p:q']);
+    expect(parsed('reg.local:443:u:p')).toEqual(['reg.local|u|p']);
+    expect(parsed('[::1]:5000:u:p [0::2]:v:q')).toEqual(['[::1]:5000|u|p', '[::2]|v|q']);
     expect(parsed('a.io:12345:p')).toEqual(['a.io|12345|p']);
     expect(parsed('reg.local:5000|u|p', ' ', '|')).toEqual(['reg.local:5000|u|p']);
   });

@@ -1,6 +1,7 @@
 import * as v from 'valibot';
+import { hostPortName } from '../registry/registry-host.ts';
 import { parseGlob, type GlobMatcher } from './glob.ts';
-import { parseHostPort } from './host-port.ts';
+import { parseHostPort, type HostPort } from './host-port.ts';
 import { unquote } from './quotes.ts';
 import { Secret } from './secret.ts';
 import { settingError } from './setting.ts';
@@ -8,7 +9,7 @@ import { parsed, readList, StructureError, type StructureFault } from './structu
 
 /** A user name and password for one host: a registry, or the token service that it names. */
 export interface RegistryCredentials {
-  /** `host`, or `host:port` where one was written. */
+  /** `host` at port 443, otherwise `host:port`. */
   readonly host: string;
   /** The repositories they are for; undefined for all that no other entry of the host is for. */
   readonly repository?: GlobMatcher | undefined;
@@ -99,10 +100,12 @@ function splitBy(text: string, divider: string): readonly string[] {
 }
 
 function parseEntry(entry: string, within: string, place: string): RegistryCredentials {
-  const parts = entry.split(within);
+  // an IPv6 address has colons of its own
+  const [bracketed = ''] = /^\[[^\]]*\]/.exec(entry) ?? [];
+  const parts = entry.slice(bracketed.length).split(within);
   // `host:5000:user:password`: a colon that divides the parts also divides host and port.
   const withPort = within === ':' && parts.length >= 4 && /^\d{1,5}(\/|$)/.test(parts[1] ?? '');
-  const subject = withPort ? parts.slice(0, 2).join(':') : (parts[0] ?? '');
+  const subject = bracketed + (withPort ? parts.slice(0, 2).join(':') : (parts[0] ?? ''));
   const [username, ...rest] = parts.slice(withPort ? 2 : 1);
   const password = rest.join(within);
   if (username === undefined || password === '') {
@@ -113,16 +116,22 @@ function parseEntry(entry: string, within: string, place: string): RegistryCrede
   }
   const slash = subject.indexOf('/');
   const host = slash < 0 ? subject : subject.slice(0, slash);
-  if (/^https?:\/\//i.test(entry) || parseHostPort(host) === undefined) {
+  const address = parseHostPort(host);
+  if (/^https?:\/\//i.test(entry) || address === undefined) {
     throw settingError(`the first part of ${place} is not a host name`, BARE_HOST);
   }
   const repository = slash < 0 ? undefined : parseGlob(subject.slice(slash + 1));
-  return { host: host.toLowerCase(), repository, username, password: new Secret(password) };
+  return { host: nameOf(address), repository, username, password: new Secret(password) };
 }
 
 function parseHost(text: string): string {
-  if (parseHostPort(text) === undefined) throw settingError('it is not a host name', BARE_HOST);
-  return text.toLowerCase();
+  const address = parseHostPort(text);
+  if (address === undefined) throw settingError('it is not a host name', BARE_HOST);
+  return nameOf(address);
+}
+
+function nameOf({ host, port = 443 }: HostPort): string {
+  return hostPortName(host, port);
 }
 
 function parseFilled(text: string): string {

@@ -93,7 +93,7 @@ function loginOf(file: string, key: string, auth: v.InferOutput<typeof AUTH>): D
 function splitKey(key: string): { host: string; path: string } {
   const [host = '', ...parts] = key.replace(/^https?:\/\//i, '').split('/');
   const path = parts.filter((part) => part !== '').join('/');
-  return { host: host.toLowerCase(), path: /^v[12]$/.test(path) ? '' : path };
+  return { host: host.toLowerCase().replace(/:443$/, ''), path: /^v[12]$/.test(path) ? '' : path };
 }
 
 function unusable(file: string, reason: string): BreakwaterError {

@@ -1,3 +1,4 @@
+import { plainHost } from '../registry/registry-host.ts';
 import { parseHostPort } from './host-port.ts';
 import { settingError } from './setting.ts';
 import { readWords } from './structure.ts';
@@ -61,7 +62,7 @@ export function parseRegistryPattern(entry: string): RegistryPattern {
   }
   const scheme = prefix.toLowerCase() === 'http' ? 'http' : 'https';
   const match = wildcard === undefined ? 'exact' : wildcard === '.' ? 'domain' : 'below';
-  return { match, host: address.host, port: address.port ?? DEFAULT_PORT[scheme], scheme };
+  return { match, host: plainHost(address.host), port: address.port ?? DEFAULT_PORT[scheme], scheme };
 }
 
 /** Compiles patterns, and the names that are always intercepted; an exact entry beats a suffix, a longer suffix a shorter. */
@@ -77,7 +78,7 @@ export function createRegistryMatcher(patterns: readonly RegistryPattern[]): Reg
     .sort((a, b) => b.suffix.length - a.suffix.length);
 
   function schemeFor(host: string, port: number): RegistryScheme | undefined {
-    const name = plainName(host);
+    const name = plainHost(host);
     const scheme = exact.get(`${name}:${port}`);
     if (scheme !== undefined) return scheme;
     for (const entry of suffixes) {
@@ -87,13 +88,6 @@ export function createRegistryMatcher(patterns: readonly RegistryPattern[]): Reg
   }
   return Object.assign((host: string, port: number) => schemeFor(host, port) !== undefined, {
     schemeFor,
-    names: (host: string, port: number) => exact.has(`${plainName(host)}:${port}`),
+    names: (host: string, port: number) => exact.has(`${plainHost(host)}:${port}`),
   });
-}
-
-/** `GHCR.IO.` and `ghcr.io` are one name in DNS; a CONNECT may carry an IPv6 address in brackets. */
-function plainName(host: string): string {
-  const lower = host.toLowerCase();
-  if (lower.endsWith('.')) return lower.slice(0, -1);
-  return lower.startsWith('[') && lower.endsWith(']') ? lower.slice(1, -1) : lower;
 }

@@ -2,7 +2,7 @@ import { readFileSync, statSync } from 'node:fs';
 import type { FileEntry } from './config-file.ts';
 import type { Place } from './problem.ts';
 import { unquote } from './quotes.ts';
-import { settingError, type Setting } from './setting.ts';
+import { flagOf, settingError, type Setting } from './setting.ts';
 
 /** What reading the settings needs of the file system. */
 export interface Files {
@@ -19,8 +19,12 @@ export const DISK: Files = {
 /** The variables of a process, as `process.env` has them. */
 export type Environment = Readonly<Record<string, string | undefined>>;
 
+/** What was given on the command line, by the settings' variables. */
+export type FlagTexts = Readonly<Record<string, string>>;
+
 /** What the settings are read from. */
 export interface SettingSources {
+  readonly flags: FlagTexts;
   readonly env: Environment;
   readonly files: Files;
   /** What the configuration file says, by the settings' places in it. */
@@ -30,8 +34,8 @@ export interface SettingSources {
 /** What was written for a setting, and where; `text` is undefined where nothing was and there is no default. */
 export interface SettingText {
   /** `secret-file` is the file that a variable such as `CA_KEY_PASSPHRASE_FILE` names. */
-  readonly from: 'environment' | 'secret-file' | 'file' | 'default';
-  /** The variable that decided, e.g. an alias or `CA_KEY_PASSPHRASE_FILE`; otherwise the setting's own. */
+  readonly from: 'flag' | 'environment' | 'secret-file' | 'file' | 'default';
+  /** The flag or variable that decided, e.g. an alias or `CA_KEY_PASSPHRASE_FILE`; otherwise the setting's own. */
   readonly variable: string;
   /** Where it stands in the configuration file. */
   readonly place?: Place;
@@ -39,11 +43,14 @@ export interface SettingText {
 }
 
 /**
- * Finds the text of a setting: the environment wins over the configuration file, and that over the default.
- * An empty variable counts as unset. Throws `SETTING_INVALID` for a secret's file.
+ * Finds the text of a setting: a flag wins over the environment, that over the configuration file, and that over the
+ * default. An empty variable counts as unset. Throws `SETTING_INVALID` for a secret's file.
  */
 export function findSettingText(setting: Setting<unknown>, sources: SettingSources): SettingText {
-  const { env, files, entries } = sources;
+  const { env, files, entries, flags } = sources;
+  const flag = flagOf(setting);
+  const given = flags[setting.env];
+  if (flag !== undefined && given !== undefined) return { from: 'flag', variable: flag, text: given };
   const names = [setting.env, ...(setting.aliases ?? [])];
   const variable = names.find((name) => isSet(env[name]));
   const pointer =

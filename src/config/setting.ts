@@ -10,6 +10,8 @@ interface FolderDefault {
 export interface Setting<Value> {
   /** Name of the environment variable; a secret may also be read from the file that `<env>_FILE` names. */
   readonly env: string;
+  /** Its flag on the command line, where that is not the variable in small letters. */
+  readonly flag?: `--${string}`;
   /** Other names that are accepted; `env` wins over them, an earlier one over a later. */
   readonly aliases?: readonly string[];
   /** Place in the configuration file, e.g. `cache.max_size`; undefined for what the file cannot set. */
@@ -24,6 +26,8 @@ export interface Setting<Value> {
   readonly help: string;
   /** Never shown; also readable from a file. */
   readonly secret?: true;
+  /** When a change in the configuration file counts: once it is read again, or when the proxy starts anew. */
+  readonly takesEffect: 'reload' | 'restart';
   /** The version that first had it. */
   readonly since: string;
 }
@@ -35,6 +39,12 @@ export type ValueOf<Declared> =
       ? Value | undefined
       : Value
     : never;
+
+/** The flag of a setting; undefined for a secret, as every user of a machine can read its command lines. */
+export function flagOf({ env, flag, secret }: Setting<unknown>): string | undefined {
+  if (secret === true) return undefined;
+  return flag ?? `--${env.toLowerCase().replaceAll('_', '-')}`;
+}
 
 /**
  * The failure of a setting's parser: why the text cannot be used, and how to mend it.

@@ -7,6 +7,8 @@ const SETTLE_MS = 200;
 const ALL = '*';
 
 export interface WatchedFiles {
+  /** Watches these from now on, and no others. */
+  watch(paths: readonly string[]): void;
   /** Ends it: no call begins any more; settles when none is under way. */
   close(): Promise<void>;
 }
@@ -19,13 +21,14 @@ export interface WatchedFiles {
  * @param onFailure told of what cannot be watched, and of what `onChange` throws.
  */
 export function watchFiles(
-  paths: readonly string[],
+  first: readonly string[],
   onChange: () => void | Promise<void>,
   onFailure: (thrown: unknown) => void,
 ): WatchedFiles {
   const watchers = new Map<string, FSWatcher>();
   /** The names that count in each place. */
   let wanted = new Map<string, ReadonlySet<string>>();
+  let paths = first;
   let timer: NodeJS.Timeout | undefined;
   let reading = Promise.resolve();
   let closed = false;
@@ -77,6 +80,10 @@ export function watchFiles(
 
   rewatch();
   return {
+    watch(others) {
+      paths = others;
+      rewatch();
+    },
     async close() {
       closed = true;
       clearTimeout(timer);

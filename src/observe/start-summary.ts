@@ -14,11 +14,13 @@ export interface StartFacts {
   readonly address: string;
   readonly config: Config;
   readonly ca: CaFacts;
+  /** Whether nothing can be written to the cache. */
+  readonly readOnly: boolean;
   readonly cached: { readonly objects: number; readonly bytes: number };
 }
 
 /** The lines a person reads when the proxy has started; no secret is in them. */
-export function startSummary({ version, address, config, ca, cached }: StartFacts): string {
+export function startSummary({ version, address, config, ca, cached, readOnly }: StartFacts): string {
   const rows: readonly (readonly [string, string])[] = [
     ['listening on', address],
     ['clients', describeClients(config)],
@@ -35,7 +37,7 @@ export function startSummary({ version, address, config, ca, cached }: StartFact
     ...(holdsCredentials(config) ? [['private images', describePrivate(config)] as const] : []),
     [
       'cache',
-      `${config.cacheDir}: ${cached.objects} objects, ${formatBytes(cached.bytes)} of ${formatBytes(config.cacheMaxSize)}`,
+      `${config.cacheDir}: ${cached.objects} objects, ${formatBytes(cached.bytes)} of ${formatBytes(config.cacheMaxSize)}${readOnly ? ', read-only' : ''}`,
     ],
     ['tags', describeTags(config)],
     ['push', describePush(config)],
@@ -78,7 +80,8 @@ function describeClients(config: Config): string {
 
 function describePattern({ match, host, port, scheme }: Config['registries'][number]): string {
   const prefix = { exact: '', below: '*.', domain: '.' }[match];
-  const address = port === (scheme === 'https' ? 443 : 80) ? host : `${host}:${port}`;
+  const shown = host.includes(':') ? `[${host}]` : host;
+  const address = port === (scheme === 'https' ? 443 : 80) ? shown : `${shown}:${port}`;
   return `${scheme === 'http' ? 'http://' : ''}${prefix}${address}`;
 }
 

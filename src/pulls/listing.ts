@@ -2,7 +2,6 @@ import type { IdentitySeal } from '../cache/identity-seal.ts';
 import type { Config } from '../config/config.ts';
 import { asBreakwaterError } from '../registry/errors.ts';
 import { pickHeaders } from '../registry/headers.ts';
-import { registryUrl } from '../registry/registry-host.ts';
 import type { ReplyKey, ReplyTable, StoredReply } from '../store/index/reply-table.ts';
 import { createFlights } from '../upstream/flights.ts';
 import { ANONYMOUS, type Identity } from '../upstream/identity.ts';
@@ -63,7 +62,7 @@ export function createPullListing({ upstream, replies, seal, config, now }: Pull
     const body = await readSmallBody(answer.body, answer.host);
     const headers = pickHeaders(answer.headers, KEPT);
     const { link } = headers;
-    if (typeof link === 'string' && answer.host !== registryUrl(registry, '/').host) {
+    if (typeof link === 'string' && answer.host !== registry.name) {
       headers['link'] = linkBack(link, key.path);
     }
     const reply = { status: 200, headers, body, storedAt: now() };

@@ -1,5 +1,4 @@
 import type { Acceptance } from '../cache/acceptance.ts';
-import { registryUrl } from '../registry/registry-host.ts';
 import { identityKey } from '../upstream/identity.ts';
 import type { Upstream } from '../upstream/upstream.ts';
 
@@ -13,7 +12,7 @@ export function noticeRefusals(upstream: Upstream, acceptance: Acceptance): Upst
       const { identity, registry, repository, method } = request;
       const isRefused = REFUSALS.has(answer.status) && (method === 'GET' || method === 'HEAD');
       // where a redirect led may refuse for reasons of its own
-      const isTheirs = isRefused && answer.host === registryUrl(registry, '/').host;
+      const isTheirs = isRefused && answer.host === registry.name;
       if (isTheirs && repository !== undefined && identity.kind === 'client')
         acceptance.refused(identityKey(identity), registry.name, repository);
       return answer;

@@ -2,6 +2,7 @@ import { bearerChallenge, hasBasicChallenge, parseChallenges } from '../registry
 import { asBreakwaterError } from '../registry/errors.ts';
 import type { Credentials } from '../upstream/credentials.ts';
 import { createFlights } from '../upstream/flights.ts';
+import { urlHost } from '../registry/registry-host.ts';
 import { readSmallBody } from '../upstream/token-answer.ts';
 import { NOBODY } from '../upstream/identity.ts';
 import { isOutage, isOutageStatus } from '../upstream/outage.ts';
@@ -59,11 +60,10 @@ export function createPing(
     }
     const login = await credentials.loginForRealm(registry, bearer.realm, undefined);
     if (login === undefined) return false;
-    const { realm } = bearer;
-    const port = Number(realm.port || (realm.protocol === 'http:' ? 80 : 443));
-    if (!intercepts(realm.hostname, port)) return true;
+    const service = urlHost(bearer.realm);
+    if (!intercepts(service.host, service.port)) return true;
     // when the client asks there, it is helped with a password that is held for that host, and with nothing else
-    return (await credentials.loginFor(realm.host, undefined))?.kind !== 'password';
+    return (await credentials.loginFor(service.name, undefined))?.kind !== 'password';
   }
 
   async function fresh(exchange: Exchange): Promise<StoredReply> {

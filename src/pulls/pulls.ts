@@ -34,21 +34,19 @@ import { createPush } from './push.ts';
 import { sendError } from './send-error.ts';
 import { createSendObject } from './send-object.ts';
 import { createTagCheck, createTagFetch } from './tag-check.ts';
-import { createResolveTag } from './tag-resolve.ts';
+import { createResolveTag, type PushCount } from './tag-resolve.ts';
 import { createPullTag } from './tag.ts';
 import { createPassToken, isTokenRequest } from './token.ts';
 import { createTurns } from './turns.ts';
 import { throwAwayUnread } from './unread.ts';
-import { createUploads } from './uploads.ts';
+import type { Uploads } from './uploads.ts';
 
-/** Answers exchanges, whatever happens; neither rejects. */
+/** Answers exchanges by one configuration, whatever happens; neither rejects. */
 export interface Pulls {
   /** Answers for a registry, from the cache where it can. */
   serve(exchange: Exchange): Promise<void>;
   /** Sends a request of a host that is no registry on, and its answer back. */
   forward(exchange: Exchange): Promise<void>;
-  /** Settles when nothing of what was pushed is being kept any more; no exchange may be under way. */
-  close(): Promise<void>;
 }
 
 export interface PullParts {
@@ -66,6 +64,8 @@ export interface PullParts {
   readonly credentials: Credentials;
   readonly issued: IssuedTokens;
   readonly limits: RateLimits;
+  readonly uploads: Uploads;
+  readonly pushes: PushCount;
   readonly intercepts: (host: string, port: number) => boolean;
   readonly onFault: OnFault;
   readonly now: () => number;
@@ -95,13 +95,13 @@ export function createPulls(parts: PullParts): Pulls {
   const ping = createPing(upstream, credentials, parts.intercepts, replies, now);
   const tagParts = { store, fills, upstream, now };
   const resolve = createResolveTag({
+    pushes: parts.pushes,
     tags,
     access,
     limits: parts.limits,
     check: createTagCheck(tagParts),
     fetch: createTagFetch(tagParts),
   });
-  const uploads = createUploads(store, config.cacheMaxSize, parts.onFault);
   const push = createPush({
     links,
     tags,
@@ -109,7 +109,7 @@ export function createPulls(parts: PullParts): Pulls {
     resolve,
     upstream,
     permit: createPermitPush(upstream, config),
-    uploads,
+    uploads: parts.uploads,
     body: {
       store,
       spooled: config.proxyRequestBuffering,
@@ -198,6 +198,5 @@ export function createPulls(parts: PullParts): Pulls {
       return route(identity === exchange.identity ? exchange : { ...exchange, identity });
     }),
     forward: guarded((exchange) => passThrough({ ...exchange, identity: asSent(exchange.identity) })),
-    close: () => uploads.close(),
   };
 }

@@ -32,7 +32,13 @@ export interface ResolveTag {
   forget(): void;
 }
 
+/** Pushes that were seen: what was asked before one is not to be remembered after it. */
+export interface PushCount {
+  count: number;
+}
+
 export interface ResolveTagParts {
+  readonly pushes: PushCount;
   readonly tags: TagTable;
   readonly access: Access;
   readonly limits: RateLimits;
@@ -44,12 +50,16 @@ export interface ResolveTagParts {
 export const NOT_FOUND_MS = 3_000;
 const MAX_NOT_FOUND = 10_000;
 
-export function createResolveTag({ tags, access, limits, check, fetch }: ResolveTagParts): ResolveTag {
+export function createResolveTag({
+  pushes,
+  tags,
+  access,
+  limits,
+  check,
+  fetch,
+}: ResolveTagParts): ResolveTag {
   const flights = createFlights<Resolved | undefined>();
   const notFound = new LRUCache<string, UpstreamRefusal>({ max: MAX_NOT_FOUND, ttl: NOT_FOUND_MS });
-
-  /** Pushes that were seen: what was asked before one is not to be remembered after it. */
-  let pushes = 0;
 
   /** True where a counted request is better not made, or would not be answered. */
   function isSpent({ registry, identity }: Exchange): boolean {
@@ -62,11 +72,11 @@ export function createResolveTag({ tags, access, limits, check, fetch }: Resolve
     known: TagRecord | undefined,
     spare: boolean,
   ): Promise<Resolved | undefined> {
-    const begun = pushes;
+    const begun = pushes.count;
     const head = exchange.request.method === 'HEAD';
     const remember = ({ record, visibility }: TagFinding, status: CacheStatus): Resolved => {
       access.record(exchange, key.repository, record.digest, visibility);
-      if (pushes === begun) tags.put(key, record);
+      if (pushes.count === begun) tags.put(key, record);
       return { record, status };
     };
     const changed: CacheStatus = known === undefined ? 'MISS' : 'EXPIRED';
@@ -95,7 +105,7 @@ export function createResolveTag({ tags, access, limits, check, fetch }: Resolve
   ): Promise<Resolved | undefined> {
     const { registry, repository, tag, variant } = key;
     const flight = [
-      pushes,
+      pushes.count,
       spare,
       identityKey(exchange.identity),
       exchange.request.method,
@@ -115,7 +125,7 @@ export function createResolveTag({ tags, access, limits, check, fetch }: Resolve
   }
 
   function forget(): void {
-    pushes += 1;
+    pushes.count += 1;
     notFound.clear();
   }
 

@@ -1,4 +1,4 @@
-import { registryHost, registryUrl, type RegistryHost } from '../registry/registry-host.ts';
+import { registryUrl, urlHost, type RegistryHost } from '../registry/registry-host.ts';
 import type { Exchange } from './exchange.ts';
 
 /** An absolute http or https URL: its origin, and what follows. */
@@ -12,8 +12,7 @@ export function uploadLocation({ registry, request }: Exchange, location: string
   const [origin, scheme] = ABSOLUTE.exec(location) ?? [];
   if (origin === undefined || scheme === undefined || !URL.canParse(location)) return location;
   const clientScheme = 'encrypted' in request.socket ? 'https' : 'http';
-  if (scheme.toLowerCase() === clientScheme || hostOf(new URL(location)).name !== registry.name)
-    return location;
+  if (scheme.toLowerCase() === clientScheme || !isSameHost(registry, new URL(location))) return location;
   const rest = location.slice(origin.length);
   return rest.startsWith('/') ? rest : `/${rest}`;
 }
@@ -22,11 +21,12 @@ export function uploadLocation({ registry, request }: Exchange, location: string
 export function uploadKey(registry: RegistryHost, target: string, location = ''): string | undefined {
   if (!URL.canParse(location, registryUrl(registry, target).href)) return undefined;
   const url = new URL(location, registryUrl(registry, target));
-  return `${hostOf(url).name} ${url.pathname}`;
+  return `${isSameHost(registry, url) ? registry.name : urlHost(url).name} ${url.pathname}`;
 }
 
-function hostOf(url: URL): RegistryHost {
-  const scheme = url.protocol === 'http:' ? 'http' : 'https';
-  const host = url.hostname.replaceAll(/^\[|\]$/g, '');
-  return registryHost(host, Number(url.port || (scheme === 'http' ? 80 : 443)), scheme);
+/** Whether a URL leads to a registry, be it that it names itself by another scheme, each at its usual port. */
+function isSameHost(registry: RegistryHost, url: URL): boolean {
+  const { host, port } = urlHost(url);
+  if (host !== registry.host) return false;
+  return port === registry.port || (url.port === '' && registryUrl(registry, '/').port === '');
 }

@@ -27,15 +27,20 @@ export interface Fills {
   idle(): Promise<void>;
 }
 
-export interface FillsOptions {
-  readonly store: Store;
+interface FillRules {
   /** Milliseconds without a byte from upstream before a body counts as broken. */
   readonly stallTimeout: number;
   readonly abandoned: 'finish' | 'keep';
+}
+
+export interface FillsOptions {
+  readonly store: Store;
+  /** What holds for a fill that begins now. */
+  readonly rules: () => FillRules;
   readonly health: StoreHealth;
 }
 
-export function createFills({ store, stallTimeout, abandoned, health }: FillsOptions): Fills {
+export function createFills({ store, rules, health }: FillsOptions): Fills {
   const running = new Map<Digest, RunningFill>();
   const all = new Set<Fill>();
 
@@ -46,7 +51,7 @@ export function createFills({ store, stallTimeout, abandoned, health }: FillsOpt
 
   function start(source: FillSource, digest: Digest | undefined): Fill {
     const kept = digest === undefined ? 0 : store.kept(digest);
-    const fill = startFill({ source, begin: () => store.begin(digest), kept, stallTimeout, abandoned });
+    const fill = startFill({ source, begin: () => store.begin(digest), kept, ...rules() });
     all.add(fill);
     // whoever comes after a refusal asks anew
     fill.opened.catch(() => forget(fill, digest));

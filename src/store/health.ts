@@ -1,4 +1,5 @@
 import type { Logger } from 'pino';
+import type { BreakwaterError } from '../registry/errors.ts';
 
 /** Whether the store works; while it does not, pulls go past it. */
 export interface StoreHealth {
@@ -9,9 +10,16 @@ export interface StoreHealth {
   recovered(): void;
 }
 
-/** Logs when the store begins to fail and when it works again, not each time between. */
-export function createStoreHealth(log: Logger): StoreHealth {
-  let degraded: string | undefined;
+/**
+ * Logs when the store begins to fail and when it works again, not each time between.
+ * @param readOnly why nothing can be written, from the start to the end.
+ */
+export function createStoreHealth(log: Logger, readOnly: BreakwaterError | undefined): StoreHealth {
+  let degraded = readOnly?.message;
+  if (readOnly !== undefined) {
+    const { message: reason, mend } = readOnly;
+    log.error({ reason, mend }, 'cache is read-only: what is in it is served, all else passes by it');
+  }
   return {
     get degraded() {
       return degraded;
@@ -23,6 +31,7 @@ export function createStoreHealth(log: Logger): StoreHealth {
       degraded = `${doing}: ${reason}`;
     },
     recovered() {
+      if (readOnly !== undefined) return;
       if (degraded !== undefined) log.info('store recovered');
       degraded = undefined;
     },

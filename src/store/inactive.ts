@@ -14,16 +14,16 @@ const BATCH = 100;
 export function startInactiveSweep(
   store: Store,
   objects: ObjectTable,
-  inactive: number,
+  inactive: () => number,
   now: () => number,
   onFault: OnFault,
 ): () => void {
   const stop = new AbortController();
   async function sweep(): Promise<void> {
-    store.dropKeptBefore(now() - inactive);
+    store.dropKeptBefore(now() - inactive());
     let before: Digest | undefined;
     while (!stop.signal.aborted) {
-      const unused = objects.unusedSince(now() - inactive, BATCH);
+      const unused = objects.unusedSince(now() - inactive(), BATCH);
       const [oldest] = unused;
       // an index that cannot be written gives the same ones again and again
       if (oldest === undefined || oldest === before) return;

@@ -1,6 +1,7 @@
 import { LRUCache } from 'lru-cache';
 import type { Logger } from 'pino';
 import { BreakwaterError } from '../registry/errors.ts';
+import { urlHost } from '../registry/registry-host.ts';
 import type { Transport } from './transport.ts';
 
 /** Remembers for a moment which hosts cannot be reached, so that not every client waits for the same time-out. */
@@ -76,7 +77,7 @@ export function createCircuit(log: Logger, now: () => number): Circuit {
 export function withCircuit(transport: Transport, circuit: Circuit): Transport {
   return {
     async send(request) {
-      const { host } = request.url;
+      const host = urlHost(request.url).name;
       circuit.check(host);
       try {
         const answer = await transport.send(request);

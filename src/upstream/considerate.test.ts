@@ -42,7 +42,11 @@ function create(offline = false): Upstream {
     },
   };
   return createConsiderate(inner, {
-    limits: createRateLimits(10, pino({ level: 'silent' }), () => time),
+    limits: createRateLimits(
+      () => 10,
+      pino({ level: 'silent' }),
+      () => time,
+    ),
     challenges: inMemory(),
     offline,
   });

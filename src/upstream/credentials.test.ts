@@ -29,6 +29,16 @@ describe('credentials for a host', () => {
     expect(await userFor(held, 'x.a.example')).toBeUndefined();
   });
 
+  test('without a port are for port 443, and for port 80 where that one alone is listed', async () => {
+    const lists = new Set(['plain.example:80', 'both.example:80', 'both.example:443']);
+    const held = createCredentials((host, port) => lists.has(`${host}:${port}`), Date.now);
+    held.replace(['plain.example', 'both.example', 'other.example'].map((host) => source(host, host)));
+    expect(await userFor(held, 'plain.example:80')).toBe('plain.example');
+    expect(await userFor(held, 'both.example')).toBe('both.example');
+    expect(await userFor(held, 'both.example:80')).toBeUndefined();
+    expect(await userFor(held, 'other.example:80')).toBeUndefined();
+  });
+
   test('for some repositories go before those for all, and the first of them before the second', async () => {
     const held = of(
       source('a.example', 'all'),
@@ -90,6 +100,8 @@ describe('credentials for a token service', () => {
     ['listed.example', 'https://auth.elsewhere.example/token', 'named'],
     ['registry.elsewhere.example', 'https://auth.elsewhere.example/token', 'named'],
     ['cdn.foreign.example', 'https://auth.elsewhere.example/token', undefined],
+    // another port is another service
+    ['listed.example', 'https://auth.elsewhere.example:8443/token', undefined],
     // a store knows every name: it names none
     ['listed.example', 'https://evil.test/token', undefined],
     ['other.example', 'https://auth.other.example/token', 'store'],

@@ -1,5 +1,5 @@
 import { DOCKER_HUB, DOCKER_HUB_NAMES, DOCKER_HUB_REALM } from '../registry/docker-hub.ts';
-import type { RegistryHost } from '../registry/registry-host.ts';
+import { urlHost, type RegistryHost } from '../registry/registry-host.ts';
 import type { CredentialSource } from './credential-source.ts';
 import type { Login } from './login.ts';
 
@@ -46,6 +46,13 @@ export function createCredentials(
       ? sources.find((source) => hostMatches(source.host, properName(host)))
       : undefined);
 
+  /** Where only port 80 of a host is listed, what is held for the bare host is meant for it. */
+  function heldName(name: string): string {
+    if (!name.endsWith(':80')) return name;
+    const host = name.slice(0, -':80'.length);
+    return lists(host, 80) && !lists(host, 443) ? host : name;
+  }
+
   return {
     get generation() {
       return generation;
@@ -54,24 +61,25 @@ export function createCredentials(
       return changedAt;
     },
     async loginFor(host, repository) {
-      return find(host, repository)?.login(properName(host));
+      const name = heldName(host);
+      return find(name, repository)?.login(properName(name));
     },
     async loginForRealm(registry, realm, repository) {
       if (realm.protocol !== 'https:' && registry.scheme !== 'http') return undefined;
-      const named = [realm.host, realm.hostname]
-        .map((host) => ({ host, source: find(host, repository) }))
-        // a pattern of hosts names no token service
-        .find(({ source }) => source !== undefined && !source.host.includes('*'));
-      const own = find(registry.name, repository);
+      const service = urlHost(realm);
+      const serviceName = heldName(service.name);
+      const found = find(serviceName, repository);
+      // a pattern of hosts names no token service
+      const named = found?.host.includes('*') === true ? undefined : found;
+      const ownName = heldName(registry.name);
+      const own = find(ownName, repository);
       if (own === undefined && named === undefined) return undefined;
-      const isNear = await isSameDomain(registry.host, realm.hostname);
+      const isNear = await isSameDomain(registry.host, service.host);
       const ownLogin = (): Promise<Login | undefined> | undefined =>
-        isNear ? own?.login(properName(registry.name)) : undefined;
-      const isNarrower = own?.repository !== undefined && named?.source?.repository === undefined;
-      if (named?.source === undefined || (isNear && isNarrower)) return ownLogin();
-      return isNear || lists(registry.host, registry.port)
-        ? named.source.login(properName(named.host))
-        : undefined;
+        isNear ? own?.login(properName(ownName)) : undefined;
+      const isNarrower = own?.repository !== undefined && named?.repository === undefined;
+      if (named === undefined || (isNear && isNarrower)) return ownLogin();
+      return isNear || lists(registry.host, registry.port) ? named.login(properName(serviceName)) : undefined;
     },
     replace(next) {
       sources = inOrder(next);

@@ -22,7 +22,11 @@ beforeEach(() => {
     {},
     { write: (line: string) => void lines.push(JSON.parse(line) as Record<string, unknown>) },
   );
-  limits = createRateLimits(RESERVE, log, () => time);
+  limits = createRateLimits(
+    () => RESERVE,
+    log,
+    () => time,
+  );
 });
 
 const left = (remaining: number, limit = 100) => ({

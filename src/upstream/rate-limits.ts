@@ -63,7 +63,7 @@ const HELD_BY = {
 } as const satisfies Record<Cost, readonly Cost[]>;
 
 /** @param reserve pulls that are kept back (`RATE_LIMIT_RESERVE`). */
-export function createRateLimits(reserve: number, log: Logger, now: () => number): RateLimits {
+export function createRateLimits(reserve: () => number, log: Logger, now: () => number): RateLimits {
   const states = new LRUCache<string, State>({ max: MAX_STATES });
   const keyOf = (registry: string, identity: Identity): string => `${registry} ${identityKey(identity)}`;
 
@@ -78,7 +78,7 @@ export function createRateLimits(reserve: number, log: Logger, now: () => number
   }
 
   function low({ limit, at }: State): boolean {
-    if (limit === undefined || limit.remaining > reserve) return false;
+    if (limit === undefined || limit.remaining > reserve()) return false;
     return now() - at < (limit.window ?? WINDOW_S) * 1_000;
   }
 

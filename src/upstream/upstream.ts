@@ -1,7 +1,7 @@
 import type { Dispatcher } from 'undici';
 import { parseChallenges } from '../registry/challenge.ts';
 import { BreakwaterError } from '../registry/errors.ts';
-import { registryHost, registryUrl, type RegistryHost } from '../registry/registry-host.ts';
+import { registryUrl, urlHost, type RegistryHost } from '../registry/registry-host.ts';
 import { repositoryScope } from '../registry/scope.ts';
 import type { RepositoryName } from '../registry/name.ts';
 import { narrower, type Visibility } from '../registry/visibility.ts';
@@ -151,7 +151,7 @@ export function createUpstream(transport: Transport, brokers: Brokers, issued: I
         visibility = narrower(visibility, seen);
         const location = answer.headers['location'];
         if (!request.follow || !REDIRECTS.has(answer.status) || typeof location !== 'string') {
-          return { ...answer, host: step.url.host, visibility };
+          return { ...answer, host: urlHost(step.url).name, visibility };
         }
         await discard(answer);
         if (hop === MAX_HOPS) {
@@ -175,13 +175,11 @@ interface Step {
 function redirected({ request, url }: Step, location: string, registry: string): Step {
   const next = nextUrl(location, url, registry);
   if (next.origin === url.origin) return { request, url: next };
-  const scheme = next.protocol === 'http:' ? 'http' : 'https';
-  const port = Number(next.port || (scheme === 'http' ? 80 : 443));
   const headers = Object.fromEntries(Object.entries(request.headers).filter(([name]) => CROSSING.has(name)));
   return {
     request: {
       ...request,
-      registry: registryHost(next.hostname, port, scheme),
+      registry: urlHost(next),
       // the client's credentials stay behind, and the proxy's are not lent to it in their place
       identity: request.identity.kind === 'proxy' ? PROXY_IDENTITY : ANONYMOUS,
       headers,

@@ -20,10 +20,13 @@ export function serveCommand(settings: Settings): {
   };
 }
 
-/** Runs a proxy that is not expected to start; fails where it tells a secret of why. */
-export async function tryToServe(settings: Settings): Promise<Output> {
+/**
+ * Runs a proxy that is not expected to start; fails where it tells a secret of why.
+ * @param before a command that runs the one behind it.
+ */
+export async function tryToServe(settings: Settings, before: readonly string[] = []): Promise<Output> {
   const { argv, env } = serveCommand(settings);
-  const output = await run(argv, { env, mayFail: true, timeoutMs: 20_000 });
+  const output = await run([...before, ...argv], { env, mayFail: true, timeoutMs: 20_000 });
   expectNoSecrets(['stdout', output.stdout], ['stderr', output.stderr]);
   return output;
 }
@@ -91,8 +94,15 @@ export class LocalProxy implements AsyncDisposable {
   }
 }
 
-/** Starts a proxy whose CA and cache are in `folder`; started there again, it finds them. */
-export async function startLocalProxy(folder: string, settings: Settings = {}): Promise<LocalProxy> {
+/**
+ * Starts a proxy whose CA and cache are in `folder`; started there again, it finds them.
+ * @param before a command that becomes the one behind it.
+ */
+export async function startLocalProxy(
+  folder: string,
+  settings: Settings = {},
+  before: readonly string[] = [],
+): Promise<LocalProxy> {
   const { argv, env } = serveCommand({
     LISTEN: `${HOST}:0`,
     CACHE_DIR: join(folder, 'cache'),
@@ -101,7 +111,7 @@ export async function startLocalProxy(folder: string, settings: Settings = {}): 
     ALLOW_LOCAL_ADDRESSES: '127.0.0.0/8',
     ...settings,
   });
-  const job = new Job(argv, { env });
+  const job = new Job([...before, ...argv], { env });
   const line = await job.stderr.until((text) => text.includes('listening on'));
   return new LocalProxy(job, Number(line.split(':').at(-1)), folder);
 }

@@ -9,6 +9,7 @@ export const AUTHORITY = {
     parse: parsePath,
     default: { folder: '/ca', otherwise: './data/ca' },
     help: "Folder of the proxy's own CA, `ca.crt` and `ca.key`; they are made there where they are missing.",
+    takesEffect: 'restart',
     since: '0.1.0',
   },
   caCrtFile: {
@@ -17,6 +18,7 @@ export const AUTHORITY = {
     parse: parsePath,
     default: undefined,
     help: 'Certificate of the CA, PEM, in place of the one in `CA_DIR`. Needs `CA_KEY_FILE`.',
+    takesEffect: 'restart',
     since: '0.1.0',
   },
   caKeyFile: {
@@ -25,6 +27,7 @@ export const AUTHORITY = {
     parse: parsePath,
     default: undefined,
     help: 'Private key of the CA, PEM, in place of the one in `CA_DIR`. Needs `CA_CRT_FILE`.',
+    takesEffect: 'restart',
     since: '0.1.0',
   },
   caKeyPassphrase: {
@@ -34,6 +37,7 @@ export const AUTHORITY = {
     default: undefined,
     help: "Passphrase of the CA's private key. Keys made by docker-registry-proxy are read without it.",
     secret: true,
+    takesEffect: 'restart',
     since: '0.1.0',
   },
   caSrlFile: {
@@ -42,6 +46,7 @@ export const AUTHORITY = {
     parse: parsePath,
     default: undefined,
     help: 'Accepted and without effect: serial numbers are random.',
+    takesEffect: 'restart',
     since: '0.1.0',
   },
   extraCaFile: {
@@ -50,6 +55,7 @@ export const AUTHORITY = {
     parse: parsePath,
     default: undefined,
     help: 'PEM file of certificates that upstream registries may be signed by, beside the public ones.',
+    takesEffect: 'reload',
     since: '0.1.0',
   },
 } as const satisfies Record<string, Setting<unknown>>;

@@ -12,6 +12,7 @@ export const CACHING = {
     parse: parsePath,
     default: { folder: '/docker_mirror_cache', otherwise: './data/cache' },
     help: 'Folder of the cache; it is made where it is missing.',
+    takesEffect: 'restart',
     since: '0.1.0',
   },
   cacheMaxSize: {
@@ -20,6 +21,7 @@ export const CACHING = {
     parse: parseSize,
     default: '32g',
     help: 'Bytes that the cache may take on disk; units `k m g t`.',
+    takesEffect: 'reload',
     since: '0.1.0',
   },
   cacheMinFree: {
@@ -28,6 +30,7 @@ export const CACHING = {
     parse: parseSize,
     default: '0',
     help: 'Bytes that the cache leaves free on its disk; units `k m g t`.',
+    takesEffect: 'reload',
     since: '0.1.0',
   },
   cacheInactive: {
@@ -37,6 +40,7 @@ export const CACHING = {
     parse: parseTime,
     default: '60d',
     help: 'What nobody asked for in this time is dropped.',
+    takesEffect: 'reload',
     since: '0.1.0',
   },
   fillAbandoned: {
@@ -45,6 +49,7 @@ export const CACHING = {
     parse: oneOf('finish', 'keep'),
     default: 'finish',
     help: 'What becomes of a download whose last client has left: `finish` completes it, `keep` stops it and keeps the part to resume from.',
+    takesEffect: 'reload',
     since: '0.1.0',
   },
   enableManifestCache: {
@@ -53,6 +58,7 @@ export const CACHING = {
     parse: parseBoolean,
     default: 'false',
     help: 'Whether a tag is answered from the cache within the time of its tier. Without it tags are checked upstream, at most once in `TAG_CHECK_INTERVAL` each, with a HEAD request, which Docker Hub does not count, and the manifest itself still comes from the cache.',
+    takesEffect: 'reload',
     since: '0.1.0',
   },
   manifestCachePrimaryRegex: {
@@ -61,6 +67,7 @@ export const CACHING = {
     parse: parseTagPattern,
     default: '(stable|nightly|production|test)',
     help: 'Tags of the first tier: a regular expression matched at the start of the tag, so that `test` also takes `testing`. Look-around and back-references are refused.',
+    takesEffect: 'reload',
     since: '0.1.0',
   },
   manifestCachePrimaryTime: {
@@ -69,6 +76,7 @@ export const CACHING = {
     parse: parseTime,
     default: '10m',
     help: 'How long a tag of the first tier is answered from the cache.',
+    takesEffect: 'reload',
     since: '0.1.0',
   },
   manifestCacheSecondaryRegex: {
@@ -77,6 +85,7 @@ export const CACHING = {
     parse: parseTagPattern,
     default: '(.*)(\\d|\\.)+(.*)(\\d|\\.)+(.*)(\\d|\\.)+',
     help: 'Tags of the second tier, e.g. versions that never change. The default takes any tag with three digits or dots, `22.04` among them.',
+    takesEffect: 'reload',
     since: '0.1.0',
   },
   manifestCacheSecondaryTime: {
@@ -85,6 +94,7 @@ export const CACHING = {
     parse: parseTime,
     default: '60d',
     help: 'How long a tag of the second tier is answered from the cache.',
+    takesEffect: 'reload',
     since: '0.1.0',
   },
   manifestCacheDefaultTime: {
@@ -94,6 +104,7 @@ export const CACHING = {
     parse: parseTime,
     default: '1h',
     help: 'How long every other tag is answered from the cache.',
+    takesEffect: 'reload',
     since: '0.1.0',
   },
 } as const satisfies Record<string, Setting<unknown>>;

@@ -9,6 +9,7 @@ export const DIAGNOSING = {
     parse: oneOf('trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'),
     default: 'info',
     help: 'Least severe messages that are logged: `trace`, `debug`, `info`, `warn`, `error`, `fatal` or `silent`.',
+    takesEffect: 'reload',
     since: '0.1.0',
   },
   debug: {
@@ -17,6 +18,7 @@ export const DIAGNOSING = {
     parse: parseBoolean,
     default: 'false',
     help: 'Whether the inspector of exchanges with clients is on.',
+    takesEffect: 'restart',
     since: '0.1.0',
   },
   debugHub: {
@@ -25,6 +27,7 @@ export const DIAGNOSING = {
     parse: parseBoolean,
     default: 'false',
     help: 'Accepted and recorded; it has no effect yet.',
+    takesEffect: 'restart',
     since: '0.1.0',
   },
   debugNginx: {
@@ -33,6 +36,7 @@ export const DIAGNOSING = {
     parse: parseBoolean,
     default: 'false',
     help: 'Accepted and recorded; it has no effect. `LOG_LEVEL=trace` gives the most verbose log.',
+    takesEffect: 'restart',
     since: '0.1.0',
   },
 } as const satisfies Record<string, Setting<unknown>>;

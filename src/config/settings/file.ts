@@ -5,10 +5,12 @@ import type { Setting } from '../setting.ts';
 export const FILE = {
   configFile: {
     env: 'CONFIG_FILE',
+    flag: '--config',
     path: undefined,
     parse: parsePath,
     default: undefined,
     help: 'YAML file with settings, each at its place in the column "In the file". The environment wins over it. See [the annotated example](../how-to/configuration-file.md).',
+    takesEffect: 'restart',
     since: '0.1.0',
   },
 } as const satisfies Record<string, Setting<unknown>>;

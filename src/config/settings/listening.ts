@@ -12,6 +12,7 @@ export const LISTENING = {
     parse: parseListenAddress,
     default: '0.0.0.0:3128',
     help: 'Address of the proxy: `host:port`, `[::]:3128`, or a port alone for every IPv4 address.',
+    takesEffect: 'restart',
     since: '0.1.0',
   },
   listenTls: {
@@ -20,6 +21,7 @@ export const LISTENING = {
     parse: parseListenAddress,
     default: undefined,
     help: 'A second address, where clients speak TLS with the proxy itself (`HTTPS_PROXY=https://proxy:3129`). Needs `LISTEN_TLS_CERT_FILE` and `LISTEN_TLS_KEY_FILE`.',
+    takesEffect: 'restart',
     since: '0.1.0',
   },
   listenTlsCertFile: {
@@ -28,6 +30,7 @@ export const LISTENING = {
     parse: parsePath,
     default: undefined,
     help: "Certificate of `LISTEN_TLS` for the proxy's own name, PEM, with its chain. Read again when it changes.",
+    takesEffect: 'restart',
     since: '0.1.0',
   },
   listenTlsKeyFile: {
@@ -36,6 +39,7 @@ export const LISTENING = {
     parse: parsePath,
     default: undefined,
     help: 'Its private key, PEM. Read again when it changes.',
+    takesEffect: 'restart',
     since: '0.1.0',
   },
   listenTlsClientCaFile: {
@@ -44,6 +48,7 @@ export const LISTENING = {
     parse: parsePath,
     default: undefined,
     help: 'PEM file of the CAs whose client certificates are a login at `LISTEN_TLS`; the common name is the name of the user. Read again when it changes.',
+    takesEffect: 'restart',
     since: '0.1.0',
   },
   proxyProtocolFrom: {
@@ -53,6 +58,7 @@ export const LISTENING = {
     parseStructure: readAddressSet,
     default: '',
     help: "Addresses and networks of load balancers that begin each connection with the PROXY protocol (version 1 or 2); the client's address is then taken from it. From nobody else is it accepted.",
+    takesEffect: 'restart',
     since: '0.1.0',
   },
   shutdownTimeout: {
@@ -61,6 +67,7 @@ export const LISTENING = {
     parse: parseTimeout,
     default: '30s',
     help: 'How long requests under way may still take after SIGTERM before they are cut.',
+    takesEffect: 'reload',
     since: '0.1.0',
   },
 } as const satisfies Record<string, Setting<unknown>>;

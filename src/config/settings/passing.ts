@@ -9,6 +9,7 @@ export const PASSING = {
     parse: parseBoolean,
     default: 'false',
     help: 'Whether images may be pushed through the proxy; otherwise POST, PUT, PATCH and DELETE answer 405.',
+    takesEffect: 'reload',
     since: '0.1.0',
   },
   allowPushWithOwnAuth: {
@@ -17,6 +18,7 @@ export const PASSING = {
     parse: parseBoolean,
     default: 'false',
     help: "Whether images may be pushed by clients that send credentials of their own; the proxy's are then not used for pushes.",
+    takesEffect: 'reload',
     since: '0.1.0',
   },
   proxyRequestBuffering: {
@@ -25,6 +27,7 @@ export const PASSING = {
     parse: parseBoolean,
     default: 'true',
     help: 'Whether a pushed body is received whole, on disk within the bounds of the cache, before it goes upstream; otherwise it goes on as it comes.',
+    takesEffect: 'reload',
     since: '0.1.0',
   },
   cachePushed: {
@@ -33,6 +36,7 @@ export const PASSING = {
     parse: parseBoolean,
     default: 'true',
     help: 'Whether what is pushed is kept in the cache once the registry has accepted it; needs `PROXY_REQUEST_BUFFERING=true`. Who may pull it is asked of the registry as ever.',
+    takesEffect: 'reload',
     since: '0.1.0',
   },
   verifySsl: {
@@ -41,6 +45,7 @@ export const PASSING = {
     parse: parseBoolean,
     default: 'true',
     help: 'Whether certificates of registries are verified. `EXTRA_CA_FILE` is the safer way to a private CA.',
+    takesEffect: 'reload',
     since: '0.1.0',
   },
   disableIpv6: {
@@ -49,6 +54,7 @@ export const PASSING = {
     parse: parseBoolean,
     default: 'false',
     help: 'Whether IPv6 addresses of registries are left unused.',
+    takesEffect: 'reload',
     since: '0.1.0',
   },
   rateLimitReserve: {
@@ -57,6 +63,7 @@ export const PASSING = {
     parse: parseCount,
     default: '10',
     help: "How many pulls of a registry's rate limit are kept back for content that is not cached; when so few are left, cached tags are served without being checked.",
+    takesEffect: 'reload',
     since: '0.1.0',
   },
   offline: {
@@ -65,6 +72,7 @@ export const PASSING = {
     parse: parseBoolean,
     default: 'false',
     help: 'Whether everything is answered from the cache alone and no registry is asked.',
+    takesEffect: 'reload',
     since: '0.1.0',
   },
 } as const satisfies Record<string, Setting<unknown>>;

@@ -11,6 +11,7 @@ export const PRIVATE = {
     parse: oneOf(...PRIVATE_IMAGES),
     default: 'shared',
     help: 'What becomes of images that only the credentials in `AUTH_REGISTRIES`, `AUTH_DOCKER_CONFIG` or `AUTH_CLOUD` open: `shared` serves them to every client; `upstream` only to clients that the registry itself admits, others get its challenge; `deny` does the same and refuses others with 403. See [security](../explanation/security.md#who-sees-what).',
+    takesEffect: 'reload',
     since: '0.1.0',
   },
   privateCheckInterval: {
@@ -19,6 +20,7 @@ export const PRIVATE = {
     parse: parseTime,
     default: '60s',
     help: "How long a registry's word that a client's own credentials open a repository counts before it is asked again; `0` asks at every request.",
+    takesEffect: 'reload',
     since: '0.1.0',
   },
   privateStaleTime: {
@@ -27,6 +29,7 @@ export const PRIVATE = {
     parse: parseTime,
     default: '12h',
     help: 'The same while the registry cannot answer.',
+    takesEffect: 'reload',
     since: '0.1.0',
   },
 } as const satisfies Record<string, Setting<unknown>>;

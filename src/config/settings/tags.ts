@@ -10,6 +10,7 @@ export const TAGS = {
     parse: parseTime,
     default: '3s',
     help: 'With `ENABLE_MANIFEST_CACHE=false`, a tag is checked upstream at most once in this time; `0` checks it at every request.',
+    takesEffect: 'reload',
     since: '0.1.0',
   },
   tagStaleTime: {
@@ -18,6 +19,7 @@ export const TAGS = {
     parse: parseTime,
     default: '60d',
     help: 'How long after its last check a tag may still be served when upstream cannot answer, or when the rest of its rate limit is kept back.',
+    takesEffect: 'reload',
     since: '0.1.0',
   },
   tagRules: {
@@ -27,6 +29,7 @@ export const TAGS = {
     parseStructure: readTagRules,
     default: '[]',
     help: 'Rules for single tags, the first that matches decides; a JSON list in the environment. A rule matches by `registry`, `repository` and `tag` (globs, or `/regex/`) and sets `fresh`, `revalidate`, `grace`, `stale` or `refresh`; see [the configuration file](../how-to/configuration-file.md).',
+    takesEffect: 'reload',
     since: '0.1.0',
   },
 } as const satisfies Record<string, Setting<unknown>>;

@@ -9,6 +9,7 @@ export const TIMEOUTS = {
     parse: parseTimeout,
     default: '60s',
     help: 'How long a client may take nothing of an answer before it is cut.',
+    takesEffect: 'reload',
     since: '0.1.0',
   },
   clientBodyTimeout: {
@@ -17,6 +18,7 @@ export const TIMEOUTS = {
     parse: parseTimeout,
     default: '60s',
     help: 'How long a client may send nothing of a body.',
+    takesEffect: 'reload',
     since: '0.1.0',
   },
   clientHeaderTimeout: {
@@ -25,6 +27,7 @@ export const TIMEOUTS = {
     parse: parseTimeout,
     default: '60s',
     help: 'How long a client may take to send the headers of a request.',
+    takesEffect: 'restart',
     since: '0.1.0',
   },
   keepaliveTimeout: {
@@ -33,6 +36,7 @@ export const TIMEOUTS = {
     parse: parseTimeout,
     default: '300s',
     help: 'How long an idle client connection stays open.',
+    takesEffect: 'reload',
     since: '0.1.0',
   },
   proxyReadTimeout: {
@@ -41,6 +45,7 @@ export const TIMEOUTS = {
     parse: parseTimeout,
     default: '60s',
     help: 'How long a registry may send nothing.',
+    takesEffect: 'reload',
     since: '0.1.0',
   },
   proxyConnectTimeout: {
@@ -49,6 +54,7 @@ export const TIMEOUTS = {
     parse: parseTimeout,
     default: '5s',
     help: 'How long a connection to a registry may take to be made, its name, all its addresses and TLS included.',
+    takesEffect: 'reload',
     since: '0.1.0',
   },
   proxySendTimeout: {
@@ -57,6 +63,7 @@ export const TIMEOUTS = {
     parse: parseTimeout,
     default: '60s',
     help: 'How long a registry may take nothing of a request.',
+    takesEffect: 'reload',
     since: '0.1.0',
   },
   proxyConnectReadTimeout: {
@@ -65,6 +72,7 @@ export const TIMEOUTS = {
     parse: parseTimeout,
     default: '60s',
     help: 'How long the target of a tunnel may send nothing.',
+    takesEffect: 'reload',
     since: '0.1.0',
   },
   proxyConnectConnectTimeout: {
@@ -73,6 +81,7 @@ export const TIMEOUTS = {
     parse: parseTimeout,
     default: '60s',
     help: 'How long a tunnel may take to be made.',
+    takesEffect: 'reload',
     since: '0.1.0',
   },
   proxyConnectSendTimeout: {
@@ -81,6 +90,7 @@ export const TIMEOUTS = {
     parse: parseTimeout,
     default: '60s',
     help: 'How long the target of a tunnel may take nothing.',
+    takesEffect: 'reload',
     since: '0.1.0',
   },
 } as const satisfies Record<string, Setting<unknown>>;

@@ -29,6 +29,11 @@ export interface Admission {
    */
   admit(client: Client, host: string, kind: 'registry' | 'other'): void;
   /**
+   * Judges a client anew that came in to a registry under other rules.
+   * @throws `ACCESS_DENIED`.
+   */
+  admitAgain(client: Client, host: string): void;
+  /**
    * Judges one request of an admitted client to a registry.
    * @throws `ACCESS_DENIED`, or what a path is refused with.
    */
@@ -82,6 +87,10 @@ export function createAdmission(config: Config, users: Users | undefined): Admis
     },
     admit(client, host, kind) {
       require(client, host, kind === 'registry' ? { kind: 'entry' } : ELSEWHERE, true);
+    },
+    admitAgain(client, host) {
+      admitAddress(client.address);
+      require(client, host, { kind: 'entry' }, false);
     },
     judge(client, host, method, target) {
       if (client.user?.isCurrent() === false) {

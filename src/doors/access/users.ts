@@ -20,6 +20,7 @@ export interface Users {
    * @throws `LOGIN_BUSY` where too many wait.
    */
   verify(name: string, password: string): Promise<User | undefined>;
+  /** Ends what watches the file; no login of its users holds any more. */
   close(): Promise<void>;
 }
 
@@ -88,7 +89,10 @@ export async function createUsers(file: string, log: Logger): Promise<Users> {
       if (compared === undefined || !(await matches(name, compared, password))) return undefined;
       return { name, isCurrent: () => entries.get(name)?.hash === compared.hash };
     },
-    close: () => watched.close(),
+    async close() {
+      await watched.close();
+      entries = new Map();
+    },
   };
 }
 

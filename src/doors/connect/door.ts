@@ -19,21 +19,28 @@ import type { Site } from '../site/site.ts';
 import { parseConnectTarget } from './connect-target.ts';
 import { createIntercept } from './intercept.ts';
 import { answerClientError, refuse, refuseRaw } from './refuse.ts';
-import { createTunnel } from './tunnel.ts';
+import type { Tunnel } from './tunnel.ts';
 
-export interface DoorParts {
-  readonly config: Config;
-  readonly contexts: LeafContexts;
+/** What one configuration makes of the door; another one is in force after each reload. */
+export interface InForce {
   readonly matcher: RegistryMatcher;
   readonly pulls: Pulls;
+  /** Undefined where everybody may do everything. */
+  readonly admission: Admission | undefined;
+  readonly destinations: Destinations;
+  readonly tunnel: Tunnel;
+}
+
+export interface DoorParts {
+  /** Asked once for each request, which ends by what it began with. */
+  readonly inForce: () => InForce;
+  readonly timeouts: Pick<Config, 'clientHeaderTimeout' | 'keepaliveTimeout'>;
+  readonly contexts: LeafContexts;
   readonly site: Site;
   readonly log: Logger;
   readonly onFinished: (exchange: Exchange) => void;
   /** Told of each connection that becomes a tunnel. */
   readonly onTunnel: (client: Socket) => void;
-  /** Undefined where everybody may do everything. */
-  readonly admission: Admission | undefined;
-  readonly destinations: Destinations;
   /** Whoever is behind a connection that does not tell itself: behind a balancer, or with a certificate. */
   readonly peers: Peers;
   /** Told of what is turned away before it is an exchange. */
@@ -51,6 +58,8 @@ const NOT_ADMITTED = new Set<ErrorCode>(['ACCESS_DENIED', 'LOGIN_REQUIRED', 'LOG
 interface Intercepted {
   readonly registry: RegistryHost;
   readonly client: Client;
+  /** What was in force when it came in. */
+  readonly under: InForce;
 }
 
 /**
@@ -59,24 +68,27 @@ interface Intercepted {
  * same server, so that its timeouts and its draining hold for them too.
  */
 export function createDoor(parts: DoorParts): Server {
-  const { config, matcher, pulls, site, log, onFinished, admission, destinations, peers, now } = parts;
-  const intercept = createIntercept(parts.contexts, config.clientHeaderTimeout, log);
-  const tunnel = createTunnel(config, destinations);
+  const { inForce, timeouts, site, log, onFinished, peers, now } = parts;
+  const intercept = createIntercept(parts.contexts, timeouts.clientHeaderTimeout, log);
   const intercepted = new WeakMap<Socket, Intercepted>();
   /** The newest answer of each connection; when it is finished, all before it are. */
   const answers = new WeakMap<Duplex, ServerResponse>();
 
   const server = createServer({
     maxHeaderSize: MAX_HEADER_SIZE,
-    headersTimeout: config.clientHeaderTimeout,
-    keepAliveTimeout: config.keepaliveTimeout,
+    headersTimeout: timeouts.clientHeaderTimeout,
+    keepAliveTimeout: timeouts.keepaliveTimeout,
     requestTimeout: 0, // a push may take hours; CLIENT_BODY_TIMEOUT is between two reads
     connectionsCheckingInterval: 5_000,
     noDelay: true,
     keepAlive: true,
   });
 
-  function exchangeOf(request: IncomingMessage, response: ServerResponse, via: Intercepted): Exchange {
+  function exchangeOf(
+    request: IncomingMessage,
+    response: ServerResponse,
+    via: Omit<Intercepted, 'under'>,
+  ): Exchange {
     const exchange = createExchange(request, response, via.registry, via.client, now());
     response.once('close', () => onFinished(exchange));
     return exchange;
@@ -94,7 +106,7 @@ export function createDoor(parts: DoorParts): Server {
     const target = request.url ?? '/';
     if (via !== undefined) return site(request, response);
     if (!target.startsWith('/')) return answerThrough(request, response, target);
-    admission?.admitAddress(senderOf(request.socket).address);
+    inForce().admission?.admitAddress(senderOf(request.socket).address);
     return site(request, response);
   }
 
@@ -114,7 +126,9 @@ export function createDoor(parts: DoorParts): Server {
     request.url = url.pathname + url.search;
     const host = url.hostname.replace(/^\[(.*)\]$/, '$1');
     const port = Number(url.port || 80);
-    const scheme = matcher.schemeFor(host, port);
+    const under = inForce();
+    const { admission } = under;
+    const scheme = under.matcher.schemeFor(host, port);
     const registry = registryHost(host, port, scheme ?? 'http');
     let client = senderOf(request.socket);
     try {
@@ -122,19 +136,24 @@ export function createDoor(parts: DoorParts): Server {
         client = await admission.identify(client, request.headers['proxy-authorization']);
         admission.admit(client, registry.name, scheme === undefined ? 'other' : 'registry');
       }
-      if (scheme === undefined) destinations.ofClients(host, port);
+      if (scheme === undefined) under.destinations.ofClients(host, port);
     } catch (thrown) {
       return sendError(exchangeOf(request, response, { registry, client }), asBreakwaterError(thrown));
     }
-    const via = { registry, client };
+    const via = { registry, client, under };
     const exchange = exchangeOf(request, response, via);
-    return scheme === undefined ? pulls.forward(exchange) : serve(exchange, via);
+    return scheme === undefined ? under.pulls.forward(exchange) : serve(exchange, via);
   }
 
-  async function serve(exchange: Exchange, { client, registry }: Intercepted): Promise<void> {
+  async function serve(exchange: Exchange, { client, registry, under }: Intercepted): Promise<void> {
+    const current = inForce();
+    const { admission, pulls } = current;
+    // what was decided when the connection came in, such as how the registry is spoken to, is decided on the next one
+    if (current !== under) exchange.response.shouldKeepAlive = false;
     if (admission !== undefined) {
       const { method = 'GET', url = '/' } = exchange.request;
       try {
+        if (current !== under) admission.admitAgain(client, registry.name);
         admission.judge(client, registry.name, method, url);
       } catch (thrown) {
         return sendError(exchange, asBreakwaterError(thrown));
@@ -147,7 +166,9 @@ export function createDoor(parts: DoorParts): Server {
     if (intercepted.has(client))
       throw new BreakwaterError('METHOD_NOT_ALLOWED', 'CONNECT inside an intercepted connection');
     const target = parseConnectTarget(request.url ?? '');
-    const scheme = matcher.schemeFor(target.host, target.port);
+    const under = inForce();
+    const { admission } = under;
+    const scheme = under.matcher.schemeFor(target.host, target.port);
     const registry = registryHost(target.host, target.port, scheme);
     let sender = senderOf(client);
     if (admission !== undefined) {
@@ -158,10 +179,10 @@ export function createDoor(parts: DoorParts): Server {
     }
     if (scheme === undefined) {
       parts.onTunnel(client);
-      return tunnel(client, head, target);
+      return under.tunnel(client, head, target);
     }
     await intercept(client, head, target.host, (secure) => {
-      intercepted.set(secure, { registry, client: sender });
+      intercepted.set(secure, { registry, client: sender, under });
       server.emit('connection', secure);
     });
   }

@@ -29,7 +29,7 @@ export async function openDiskHarness(maxSize: number, minFree = 0): Promise<Dis
   let store: Store;
 
   function start(): void {
-    const layout = openLayout(root);
+    const { layout } = openLayout(root);
     index = openIndex(layout.index);
     const onFault = (error: unknown, doing: string): void => {
       index.doubt();
@@ -39,8 +39,7 @@ export async function openDiskHarness(maxSize: number, minFree = 0): Promise<Dis
       layout,
       objects: createObjectTable(index.database, onFault),
       eviction: createS3Fifo(),
-      maxSize,
-      minFree,
+      bounds: () => ({ maxSize, minFree }),
       clean: index.clean,
       now: Date.now,
       onFault,

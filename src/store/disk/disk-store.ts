@@ -14,7 +14,7 @@ import type { Layout } from './layout.ts';
 import { createOpenObjects } from './open-objects.ts';
 import { openPartialFile } from './partial-file.ts';
 import { reconcile } from './reconcile.ts';
-import { createRoom } from './room.ts';
+import { createRoom, type Bounds } from './room.ts';
 import { createWarmth } from './warmth.ts';
 
 const unlinkFile = promisify(unlink);
@@ -30,9 +30,8 @@ export interface DiskStoreOptions {
   readonly layout: Layout;
   readonly objects: ObjectTable;
   readonly eviction: EvictionPolicy;
-  /** Bytes that objects may take together (`CACHE_MAX_SIZE`), and that must stay free (`CACHE_MIN_FREE`). */
-  readonly maxSize: number;
-  readonly minFree: number;
+  /** They may change while the store is open. */
+  readonly bounds: () => Bounds;
   /** Whether the index was closed in order, and so knows every file. */
   readonly clean: boolean;
   readonly now: () => number;
@@ -59,12 +58,13 @@ export function createDiskStore(options: DiskStoreOptions): Store {
   const filling = new Set<Digest>();
   /** Those whose file has its name already and whose row comes in a moment. */
   const publishing = new Set<Digest>();
+  /** Objects that are of no use, and whose files could not be deleted: they are not taken in again. */
+  const lost = new Set<Digest>();
   const used = new Map<Digest, number>();
   const room = createRoom({
     root: layout.root,
     eviction,
-    maxSize: options.maxSize,
-    minFree: options.minFree,
+    bounds: options.bounds,
     isPinned: (digest) => opened.has(digest),
     evict: drop,
     kept,
@@ -97,7 +97,7 @@ export function createDiskStore(options: DiskStoreOptions): Store {
 
   /** Takes in a file whose row was lost with the last moment before a crash: its name says it was verified. */
   function adopt(digest: Digest): StoredObject | undefined {
-    if (leaving.has(digest) || publishing.has(digest)) return undefined;
+    if (leaving.has(digest) || publishing.has(digest) || lost.has(digest)) return undefined;
     try {
       const stat = statSync(layout.blob(digest), { throwIfNoEntry: false });
       if (stat === undefined || !stat.isFile()) return undefined;
@@ -124,10 +124,18 @@ export function createDiskStore(options: DiskStoreOptions): Store {
 
   function remove(digest: Digest): Promise<void> {
     forget(digest);
-    const gone =
-      leaving.get(digest) ?? unlinkIfThere(layout.blob(digest)).finally(() => void leaving.delete(digest));
+    const gone = leaving.get(digest) ?? deleteFile(digest).finally(() => void leaving.delete(digest));
     leaving.set(digest, gone);
     return gone;
+  }
+
+  async function deleteFile(digest: Digest): Promise<void> {
+    try {
+      await unlinkIfThere(layout.blob(digest));
+    } catch (error) {
+      lost.add(digest);
+      throw error;
+    }
   }
 
   async function drop(digest: Digest): Promise<void> {
@@ -171,7 +179,7 @@ export function createDiskStore(options: DiskStoreOptions): Store {
           const needed = file.length + chunk.length;
           if (needed > reserved) {
             const ample = needed + Math.min(needed, STEP);
-            await reserve(Math.max(needed, Math.min(ample, options.maxSize)));
+            await reserve(Math.max(needed, Math.min(ample, options.bounds().maxSize)));
           }
           await file.append(chunk);
           reservation.wrote(file.length);
@@ -187,6 +195,7 @@ export function createDiskStore(options: DiskStoreOptions): Store {
           try {
             await file.moveTo(layout.blob(digest));
             end();
+            lost.delete(digest);
             object = admit({ digest, size: file.length, mediaType });
           } finally {
             publishing.delete(digest);

@@ -11,6 +11,12 @@ export function isMissing(error: unknown): boolean {
   return codeOf(error) === 'ENOENT';
 }
 
+/** True where something is there and may not be written, by this user or by anybody. */
+export function isWriteRefusal(error: unknown): boolean {
+  const code = codeOf(error);
+  return code === 'EACCES' || code === 'EPERM' || code === 'EROFS';
+}
+
 /** True where the medium itself refused to give bytes back. */
 export function isUnreadable(error: unknown): boolean {
   return codeOf(error) === 'EIO';

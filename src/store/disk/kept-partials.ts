@@ -42,8 +42,11 @@ export function openKeptPartials(folder: string, now: () => number, onFault: OnF
   }
   function drop(digest: Digest): void {
     take(digest);
+    discard(path(digest));
+  }
+  function discard(file: string): void {
     try {
-      rmSync(path(digest), { force: true });
+      rmSync(file, { recursive: true, force: true });
     } catch (error) {
       onFault(error, 'deleting a kept partial object');
     }
@@ -54,7 +57,7 @@ export function openKeptPartials(folder: string, now: () => number, onFault: OnF
     const digest = name.replace('-', ':');
     const { size, mtimeMs } = statSync(join(folder, name));
     if (isDigest(digest) && size > 0) found.push({ digest, length: size, since: mtimeMs });
-    else rmSync(join(folder, name), { recursive: true });
+    else discard(join(folder, name));
   }
   found.sort((one, other) => one.since - other.since);
   for (const { digest, length, since } of found) keep(digest, length, since);

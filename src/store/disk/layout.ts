@@ -1,7 +1,17 @@
-import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import {
+  accessSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { digestAlgorithm, digestHex, type Digest } from '../../registry/digest.ts';
 import { BreakwaterError } from '../../registry/errors.ts';
+import { isWriteRefusal } from './fault.ts';
+import { notWritable } from './not-writable.ts';
 
 /** Where things lie in a cache folder; `blobs/` is laid out as in an OCI image layout. */
 export interface Layout {
@@ -16,11 +26,18 @@ export interface Layout {
 const ALGORITHMS = ['sha256', 'sha512'] as const;
 const LAYOUT_VERSION = '1';
 
+/** A cache folder, and whether it can be written. */
+export interface OpenedLayout {
+  readonly layout: Layout;
+  /** Why nothing can be written, and how to mend it; undefined where everything can. */
+  readonly readOnly: BreakwaterError | undefined;
+}
+
 /**
- * Makes what is missing of a cache folder.
- * @throws `CACHE_UNUSABLE` where it cannot be written, or was made by a later version.
+ * Makes what is missing of a cache folder. One that holds a cache and cannot be written is opened to be read.
+ * @throws `CACHE_UNUSABLE` where it cannot be used at all, or was made by a later version.
  */
-export function openLayout(root: string): Layout {
+export function openLayout(root: string): OpenedLayout {
   const layout: Layout = {
     root,
     partials: join(root, 'partial'),
@@ -28,18 +45,29 @@ export function openLayout(root: string): Layout {
     blobs: (algorithm) => join(root, 'blobs', algorithm),
     blob: (digest) => join(root, 'blobs', digestAlgorithm(digest), digestHex(digest)),
   };
+  const version = join(root, 'layout-version');
+  const folders = [...ALGORITHMS.map((algorithm) => layout.blobs(algorithm)), layout.partials];
   try {
-    for (const algorithm of ALGORITHMS) mkdirSync(layout.blobs(algorithm), { recursive: true });
-    mkdirSync(layout.partials, { recursive: true });
-    checkVersion(join(root, 'layout-version'));
+    for (const folder of folders) mkdirSync(folder, { recursive: true });
+    for (const folder of [root, ...folders]) accessSync(folder, constants.W_OK | constants.X_OK);
+    for (const file of [layout.index, `${layout.index}-wal`, `${layout.index}-shm`])
+      if (existsSync(file)) accessSync(file, constants.R_OK | constants.W_OK);
+    checkVersion(version);
+    return { layout, readOnly: undefined };
   } catch (cause) {
     if (cause instanceof BreakwaterError) throw cause;
-    throw new BreakwaterError('CACHE_UNUSABLE', `CACHE_DIR ${root} cannot be written: ${String(cause)}`, {
-      cause,
-      mend: `Make it writable for the user that runs the proxy (uid ${process.getuid?.() ?? 'unknown'}): chown -R ${process.getuid?.() ?? 'UID'} ${root}`,
-    });
+    const refused = notWritable(root, cause);
+    if (!isWriteRefusal(cause)) throw refused;
+    try {
+      for (const path of [version, layout.index]) accessSync(path, constants.R_OK);
+      for (const folder of folders) accessSync(folder, constants.R_OK | constants.X_OK);
+    } catch {
+      // there is no cache, or not one that can be read
+      throw refused;
+    }
+    checkVersion(version);
+    return { layout, readOnly: refused };
   }
-  return layout;
 }
 
 function checkVersion(file: string): void {

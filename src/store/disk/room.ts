@@ -20,13 +20,17 @@ export interface Room {
   trim(): void;
 }
 
-export interface RoomOptions {
-  readonly root: string;
-  readonly eviction: EvictionPolicy;
+export interface Bounds {
   /** Bytes that objects and reservations may take together (`CACHE_MAX_SIZE`). */
   readonly maxSize: number;
   /** Bytes that must stay free on the file system (`CACHE_MIN_FREE`; nginx `min_free`). */
   readonly minFree: number;
+}
+
+export interface RoomOptions {
+  readonly root: string;
+  readonly eviction: EvictionPolicy;
+  readonly bounds: () => Bounds;
   readonly isPinned: (digest: Digest) => boolean;
   /** Settles when the bytes are free; never rejects. */
   readonly evict: (digest: Digest) => Promise<void>;
@@ -35,7 +39,7 @@ export interface RoomOptions {
 }
 
 export function createRoom(options: RoomOptions): Room {
-  const { eviction, maxSize, minFree, root, kept } = options;
+  const { eviction, bounds, root, kept } = options;
   const leaving = new Set<Promise<void>>();
   let reserved = 0;
   /** What of the reserved bytes is on the disk, and so no longer free. */
@@ -55,7 +59,7 @@ export function createRoom(options: RoomOptions): Room {
   }
 
   function trim(): boolean {
-    while (taken() + reserved - written > maxSize) if (!evictOne()) return false;
+    while (taken() + reserved - written > bounds().maxSize) if (!evictOne()) return false;
     return true;
   }
 
@@ -65,7 +69,7 @@ export function createRoom(options: RoomOptions): Room {
     await Promise.all(leaving);
     const { bavail, bsize } = await statfs(root);
     let free = bavail * bsize - (reserved - written);
-    while (free < minFree) {
+    while (free < bounds().minFree) {
       const before = taken();
       if (!evictOne()) return false;
       free += before - taken();
@@ -81,7 +85,7 @@ export function createRoom(options: RoomOptions): Room {
       let used = 0;
       return {
         async grow(bytes) {
-          if (bytes > maxSize)
+          if (bytes > bounds().maxSize)
             throw new BreakwaterError(
               'STORE_UNAVAILABLE',
               `${bytes} bytes are more than the whole cache holds`,

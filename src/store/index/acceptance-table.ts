@@ -18,7 +18,7 @@ const TRIM_EVERY = 500;
 /** @param lifetime milliseconds after which a row means nothing any more. */
 export function createAcceptanceTable(
   database: DatabaseSync,
-  lifetime: number,
+  lifetime: () => number,
   now: () => number,
   onFault: OnFault,
 ): AcceptanceTable {
@@ -45,7 +45,7 @@ export function createAcceptanceTable(
     ),
     onFault,
   );
-  expire(now() - lifetime);
+  expire(now() - lifetime());
   let puts = 0;
   return {
     find(identity, registry, repository) {
@@ -56,7 +56,7 @@ export function createAcceptanceTable(
       put(identity, registry, repository, acceptedAt);
       puts += 1;
       if (puts % TRIM_EVERY !== 0) return;
-      expire(now() - lifetime);
+      expire(now() - lifetime());
       trim(MAX_ROWS);
     },
     delete: (identity, registry, repository) => remove(identity, registry, repository),

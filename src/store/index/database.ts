@@ -4,7 +4,7 @@ import { BreakwaterError } from '../../registry/errors.ts';
 /** Marks an index that was closed in order; it is taken off as long as the index is open. */
 const CLEAN = 1;
 /** What makes an index of each version out of the one before. */
-const SCHEMA = [
+export const SCHEMA = [
   `
   CREATE TABLE objects (
     digest TEXT PRIMARY KEY,
@@ -76,7 +76,9 @@ export function openIndex(file: string): Index {
   try {
     const opened = new DatabaseSync(file);
     database = opened;
-    database.exec('PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;');
+    database.exec(
+      'PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA temp_store = MEMORY;',
+    );
     // WAL with an exclusive lock takes it at the first write
     database.exec('BEGIN IMMEDIATE');
     const version = pragma(database, 'user_version');
@@ -85,25 +87,30 @@ export function openIndex(file: string): Index {
     for (const step of SCHEMA.slice(version)) database.exec(step);
     database.exec(`PRAGMA user_version = ${SCHEMA.length}`);
     database.exec('COMMIT');
-    const clean = pragma(database, 'application_id') === CLEAN;
+    const clean = wasClosedInOrder(database);
     database.exec('PRAGMA application_id = 0');
     let whole = true;
     return { database, clean, doubt: () => void (whole = false), close: () => closeIndex(opened, whole) };
   } catch (cause) {
     database?.close();
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    const locked = reason.includes('locked');
-    throw new BreakwaterError(
-      'CACHE_UNUSABLE',
-      locked ? `another process uses the cache: ${file} is locked` : `${file}: ${reason}`,
-      {
-        cause,
-        mend: locked
-          ? 'Give each process a CACHE_DIR of its own.'
-          : 'Remove the index; it is made again from the blobs.',
-      },
-    );
+    throw indexFailure(file, cause);
   }
+}
+
+/** Names why an index cannot be opened, and what to do about it. */
+export function indexFailure(file: string, cause: unknown): BreakwaterError {
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  const locked = reason.includes('locked');
+  return new BreakwaterError(
+    'CACHE_UNUSABLE',
+    locked ? `another process uses the cache: ${file} is locked` : `${file}: ${reason}`,
+    {
+      cause,
+      mend: locked
+        ? 'Give each process a CACHE_DIR of its own.'
+        : 'Remove the index; it is made again from the blobs.',
+    },
+  );
 }
 
 function closeIndex(database: DatabaseSync, whole: boolean): void {
@@ -114,6 +121,13 @@ function closeIndex(database: DatabaseSync, whole: boolean): void {
   }
 }
 
-function pragma(database: DatabaseSync, name: 'user_version' | 'application_id'): number {
-  return Number(database.prepare(`PRAGMA ${name}`).get()?.[name] ?? 0);
+/** @param schema where the index is attached, with a dot. */
+export function wasClosedInOrder(database: DatabaseSync, schema: '' | 'kept.' = ''): boolean {
+  return pragma(database, `${schema}application_id`) === CLEAN;
+}
+
+type Pragma = 'user_version' | 'application_id';
+
+export function pragma(database: DatabaseSync, name: Pragma | `kept.${Pragma}`): number {
+  return Number(Object.values(database.prepare(`PRAGMA ${name}`).get() ?? {})[0] ?? 0);
 }
