@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { fuzzRun } from './fuzz/fuzz-run.ts';
 
-const INPUTS = 6_000;
+const INPUTS = 5_000;
 
 test(
   'whatever bytes come, in clear, behind a CONNECT or in TLS, the proxy lives, answers and keeps nothing',

@@ -31,7 +31,7 @@ const AT_ONCE = 128;
 /** How long the proxy may keep a connection whose client ended its side. */
 const STUCK_MS = 20_000;
 /** How long a client waits for an answer when it has sent all. */
-const WAITS_MS = { wait: 100, end: STUCK_MS, reset: 2 } as const;
+const WAITS_MS = { wait: 500, end: STUCK_MS, reset: 2 } as const;
 
 /**
  * Sends malformed and half-malformed bytes to a running proxy, and looks whether it lives, answers, fails at nothing
