@@ -21,6 +21,7 @@ const LINGER = 5_000;
 /**
  * Answers on a socket where no response object exists, and ends it. What the client still sends is read and
  * thrown away: to close before would reset the connection, and the answer might be lost (RFC 9112, 9.6).
+ * @param method of the request that is answered; HEAD has no body.
  */
 export function refuseRaw(socket: Duplex, error: BreakwaterError, method?: string): void {
   if (!socket.writable) return void socket.destroy();

@@ -1,6 +1,5 @@
 import type { IncomingMessage } from 'node:http';
 import { BreakwaterError } from '../../registry/errors.ts';
-import { headerPairs } from '../../registry/headers.ts';
 
 /** A host and perhaps a port, as far as a Host header is looked at (RFC 9110 section 7.2). */
 const HOST = /^(?:[\w.~!$&'()*+,;=%-]*|\[[\da-f:.%\w-]+\])(?::\d*)?$/i;
@@ -48,8 +47,9 @@ function checkLength({ httpVersion, headers }: IncomingMessage): void {
 /** The one Host (RFC 9112 section 3.2). */
 function hostOf(rawHeaders: readonly string[]): string | undefined {
   let host: string | undefined;
-  for (const [name, value] of headerPairs(rawHeaders)) {
-    if (name.length !== 4 || name.toLowerCase() !== 'host') continue;
+  for (let at = 0; at < rawHeaders.length; at += 2) {
+    if (rawHeaders[at]?.length !== 4 || rawHeaders[at]?.toLowerCase() !== 'host') continue;
+    const value = rawHeaders[at + 1] ?? '';
     if (host !== undefined) throw malformed('there is more than one Host');
     if (!HOST.test(value)) throw malformed('the Host is none');
     host = value;
