@@ -1,10 +1,11 @@
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
-import type { Socket } from 'node:net';
+import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import { buffer } from 'node:stream/consumers';
 import { connect as connectTls } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { makeCertificate, ROOT_EXTENSIONS, temporaryFolder } from '../src/ca/openssl.fixture.ts';
+import { run } from './lab/job.ts';
 import { startLocalProxy, type LocalProxy } from './support/local-proxy.ts';
 import { ask, dial } from './support/wire.ts';
 import { startScriptedRegistry, type ScriptedRegistry } from './upstream/scripted-registry.ts';
@@ -108,6 +109,31 @@ describe('from a listed balancer', () => {
     expect(await proxy.untilAnswered(({ client }) => client === '192.0.2.77')).toMatchObject({
       status: '200',
     });
+  });
+
+  test("a client that does not trust the proxy's CA is named by its own address", async () => {
+    const balancer = createServer((client) => {
+      const onward = connect({ host: proxy.host, port: proxy.port, localAddress: BALANCER });
+      onward.write(V1.replace('192.0.2.10', '192.0.2.88'));
+      for (const socket of [client, onward]) socket.on('error', () => socket.destroy());
+      client.pipe(onward).pipe(client);
+    });
+    balancer.listen(0, '127.0.0.1');
+    await once(balancer, 'listening');
+    // A server on a port has an address that is an object.
+    const through = `http://127.0.0.1:${(balancer.address() as AddressInfo).port}`;
+    const command = ['curl', '--silent', '--proxy', through, `https://auth.docker.io/`];
+    // 60: the certificate of the peer cannot be authenticated
+    expect((await run(command, { env: {}, mayFail: true })).code).toBe(60);
+    balancer.close();
+    const line = await proxy.untilLogged((text) => text.includes("does not trust the proxy's CA"));
+    expect(JSON.parse(line)).toMatchObject({ client: '192.0.2.88' });
+  });
+
+  test('what begins otherwise is told, with the balancer', async () => {
+    expect(await exchange(BALANCER, 'GET / HTTP/1.1\r\n\r\n')).toBe('');
+    const line = await proxy.untilLogged((text) => text.includes('did not begin with the PROXY protocol'));
+    expect(JSON.parse(line)).toMatchObject({ balancer: BALANCER });
   });
 
   test.each([

@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { randomBlob } from './upstream/content.ts';
 import { basic, basicGuard } from './upstream/guard.ts';
 import { ANY_MANIFEST, craftImage } from './upstream/image.ts';
-import { blobPath, cacheStatus, expectError, expectWhole, manifestPath } from './upstream/paths.ts';
+import { blobPath, cacheStatus, expectError, expectWhole, manifestPath, untilHit } from './upstream/paths.ts';
 import { startScriptedRegistry, type ScriptedRegistry } from './upstream/scripted-registry.ts';
 import { startStage, type Stage } from './upstream/stage.ts';
 import { markedSecret } from './support/marked-secrets.ts';
@@ -95,8 +95,7 @@ describe('what is in force after SIGHUP', () => {
     expect(changed).toMatchObject([{ setting: 'REGISTRIES' }]);
     const listed = stage.newClient(other);
     expectWhole(await listed.get(blobPath('a/b', blob)), blob);
-    await stage.proxy.stored(blob);
-    expect(cacheStatus(await listed.get(blobPath('a/b', blob)))).toBe('HIT');
+    expectWhole(await untilHit(() => listed.get(blobPath('a/b', blob))), blob);
     await reload(list(stage.registry));
     // what came in before is served once more, and then closed
     const last = await listed.get(blobPath('a/b', blob));

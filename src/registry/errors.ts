@@ -107,6 +107,7 @@ export const ERRORS = {
     false,
     'The proxy wants a user and password (PROXY_USERS_FILE) that the request does not carry, or they are wrong.',
   ),
+  CONNECTIONS_EXHAUSTED: kind(503, 'UNAVAILABLE', 'client', true, 'MAX_CONNECTIONS(_PER_CLIENT) are open.'),
   LOGIN_BUSY: kind(503, 'UNAVAILABLE', 'internal', true, 'Too many passwords wait to be checked.'),
   TUNNEL_REFUSED: kind(
     403,

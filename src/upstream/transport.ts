@@ -3,6 +3,7 @@ import type { LookupFunction } from 'node:net';
 import type { SecureContext } from 'node:tls';
 import { LRUCache } from 'lru-cache';
 import { Agent, buildConnector, type Dispatcher } from 'undici';
+import { acceptBareLf } from './bare-lf.ts';
 import { checkedLookup, checkLiteral, type Destinations } from './destinations.ts';
 import { upstreamFailure } from './failure.ts';
 import { startSending } from './sending.ts';
@@ -121,7 +122,7 @@ function guardedConnector(
   options: buildConnector.BuildOptions,
   resolve: LookupFunction,
 ): buildConnector.connector {
-  const connect = buildConnector({ ...options, lookup: resolve });
+  const connect = acceptBareLf(buildConnector({ ...options, lookup: resolve }));
   // one each, as the check is one of host and port and a connector keeps the TLS sessions
   const checked = new LRUCache<string, buildConnector.connector>({ max: CHECKED_ORIGINS });
   return (target, callback) => {
@@ -133,7 +134,7 @@ function guardedConnector(
     if (refusal !== undefined) return callback(refusal, null);
     const key = `${hostname}:${port}`;
     const connector =
-      checked.get(key) ?? buildConnector({ ...options, lookup: checkedLookup(check, resolve) });
+      checked.get(key) ?? acceptBareLf(buildConnector({ ...options, lookup: checkedLookup(check, resolve) }));
     checked.set(key, connector);
     connector(target, callback);
   };

@@ -119,7 +119,7 @@ export async function askPlain(proxy: LocalProxy, path: string, question: Questi
   return ask(await dial(proxy, question.from), path, {
     ...question,
     headers: {
-      host: `${proxy.host}:${proxy.port}`,
+      host: URL.canParse(path) ? new URL(path).host : `${proxy.host}:${proxy.port}`,
       ...(question.login === undefined ? {} : { 'proxy-authorization': basicLogin(question.login) }),
       ...question.headers,
     },

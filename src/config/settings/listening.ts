@@ -1,7 +1,7 @@
 import { parseAddressSet, readAddressSet } from '../address-set.ts';
 import { parseListenAddress } from '../listen-address.ts';
 import { parseTimeout } from '../nginx-time.ts';
-import { parsePath } from '../plain-values.ts';
+import { parseCount, parsePath } from '../plain-values.ts';
 import type { Setting } from '../setting.ts';
 
 /** Where the proxy listens and how long it takes to leave. */
@@ -58,6 +58,24 @@ export const LISTENING = {
     parseStructure: readAddressSet,
     default: '',
     help: "Addresses and networks of load balancers that begin each connection with the PROXY protocol (version 1 or 2); the client's address is then taken from it. From nobody else is it accepted.",
+    takesEffect: 'restart',
+    since: '0.1.0',
+  },
+  maxConnections: {
+    env: 'MAX_CONNECTIONS',
+    path: 'listen.max_connections',
+    parse: parseCount,
+    default: '10000',
+    help: 'Client connections that may be open at once; more are answered 503, or cut at `LISTEN_TLS`. Each takes a descriptor, a tunnel two. `0` is any number.',
+    takesEffect: 'restart',
+    since: '0.1.0',
+  },
+  maxConnectionsPerClient: {
+    env: 'MAX_CONNECTIONS_PER_CLIENT',
+    path: 'listen.max_connections_per_client',
+    parse: parseCount,
+    default: '2000',
+    help: 'The same for one client address; all clients behind one NAT, or a balancer that is not in `PROXY_PROTOCOL_FROM`, have one together. `0` is any number.',
     takesEffect: 'restart',
     since: '0.1.0',
   },

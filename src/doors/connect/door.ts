@@ -18,7 +18,8 @@ import type { Peers } from '../peers.ts';
 import type { Site } from '../site/site.ts';
 import { parseConnectTarget } from './connect-target.ts';
 import { createIntercept } from './intercept.ts';
-import { answerClientError, refuse, refuseRaw } from './refuse.ts';
+import { clientError, refuse, refuseRaw } from './refuse.ts';
+import { checkConnect, checkRequest } from './request-check.ts';
 import type { Tunnel } from './tunnel.ts';
 
 /** What one configuration makes of the door; another one is in force after each reload. */
@@ -34,7 +35,7 @@ export interface InForce {
 export interface DoorParts {
   /** Asked once for each request, which ends by what it began with. */
   readonly inForce: () => InForce;
-  readonly timeouts: Pick<Config, 'clientHeaderTimeout' | 'keepaliveTimeout'>;
+  readonly timeouts: Pick<Config, 'clientHeaderTimeout' | 'keepaliveTimeout' | 'sendTimeout'>;
   readonly contexts: LeafContexts;
   readonly site: Site;
   readonly log: Logger;
@@ -73,6 +74,8 @@ export function createDoor(parts: DoorParts): Server {
   const intercepted = new WeakMap<Socket, Intercepted>();
   /** The newest answer of each connection; when it is finished, all before it are. */
   const answers = new WeakMap<Duplex, ServerResponse>();
+  /** Connections on which nothing more is listened to: what follows may be the rest of what was refused. */
+  const deaf = new WeakSet<Duplex>();
 
   const server = createServer({
     maxHeaderSize: MAX_HEADER_SIZE,
@@ -82,7 +85,9 @@ export function createDoor(parts: DoorParts): Server {
     connectionsCheckingInterval: 5_000,
     noDelay: true,
     keepAlive: true,
+    requireHostHeader: false, // Node would answer, and take what follows for another request
   });
+  server.timeout = timeouts.sendTimeout;
 
   function exchangeOf(
     request: IncomingMessage,
@@ -99,30 +104,23 @@ export function createDoor(parts: DoorParts): Server {
     return peers.get(socket) ?? { address: socket.remoteAddress ?? '', user: undefined };
   }
 
-  async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  /** @param through the URL of a request that names the host it is for. */
+  async function answer(
+    request: IncomingMessage,
+    response: ServerResponse,
+    through: URL | undefined,
+  ): Promise<void> {
     const via = intercepted.get(request.socket);
     if (via !== undefined && via.registry.host !== SELF)
       return serve(exchangeOf(request, response, via), via);
-    const target = request.url ?? '/';
     if (via !== undefined) return site(request, response);
-    if (!target.startsWith('/')) return answerThrough(request, response, target);
+    if (through !== undefined) return answerThrough(request, response, through);
     inForce().admission?.admitAddress(senderOf(request.socket).address);
     return site(request, response);
   }
 
   /** Answers a request that names the host it is for, as plain HTTP goes through a proxy. */
-  async function answerThrough(
-    request: IncomingMessage,
-    response: ServerResponse,
-    target: string,
-  ): Promise<void> {
-    const url = URL.canParse(target) ? new URL(target) : undefined;
-    if (url?.protocol !== 'http:') {
-      throw new BreakwaterError(
-        'REQUEST_MALFORMED',
-        'a proxy request needs an http:// URL; https goes through CONNECT',
-      );
-    }
+  async function answerThrough(request: IncomingMessage, response: ServerResponse, url: URL): Promise<void> {
     request.url = url.pathname + url.search;
     const host = url.hostname.replace(/^\[(.*)\]$/, '$1');
     const port = Number(url.port || 80);
@@ -163,6 +161,7 @@ export function createDoor(parts: DoorParts): Server {
   }
 
   async function enter(request: IncomingMessage, client: Socket, head: Buffer): Promise<void> {
+    checkConnect(request);
     if (intercepted.has(client))
       throw new BreakwaterError('METHOD_NOT_ALLOWED', 'CONNECT inside an intercepted connection');
     const target = parseConnectTarget(request.url ?? '');
@@ -181,7 +180,7 @@ export function createDoor(parts: DoorParts): Server {
       parts.onTunnel(client);
       return under.tunnel(client, head, target);
     }
-    await intercept(client, head, target.host, (secure) => {
+    await intercept(client, sender.address, head, target.host, (secure) => {
       intercepted.set(secure, { registry, client: sender, under });
       server.emit('connection', secure);
     });
@@ -196,11 +195,28 @@ export function createDoor(parts: DoorParts): Server {
     parts.onRefused({ at: now(), method, uri, host, clientAddress: address, user: user?.name, error });
   }
 
+  /** Ends a connection and says why, in place of `response` where one is due; where it may not, without a word. */
+  function end(socket: Duplex, error: BreakwaterError, response: ServerResponse | undefined): void {
+    deaf.add(socket);
+    if (response === undefined || (response.socket === socket && !response.headersSent))
+      refuseRaw(socket, error, response?.req.method);
+    else socket.destroy();
+  }
+
   server.on('request', (request, response) => {
-    answers.set(request.socket, response);
-    answer(request, response).catch((thrown: unknown) => {
+    const { socket } = request;
+    if (deaf.has(socket)) return void request.resume();
+    let through: URL | undefined;
+    try {
+      // at once: when it returns, the parser goes on to what follows
+      through = checkRequest(request, intercepted.has(socket));
+    } catch (thrown) {
+      return end(socket, asBreakwaterError(thrown), response);
+    }
+    answers.set(socket, response);
+    answer(request, response, through).catch((thrown: unknown) => {
       const error = asBreakwaterError(thrown);
-      if (NOT_ADMITTED.has(error.code)) onRefused(request, request.socket, error);
+      if (NOT_ADMITTED.has(error.code)) onRefused(request, socket, error);
       refuse(request, response, error);
     });
   });
@@ -211,6 +227,16 @@ export function createDoor(parts: DoorParts): Server {
   });
   server.on('connect', (request: IncomingMessage, client: Socket, head: Buffer) => {
     client.on('error', () => client.destroy()); // a client that resets is gone, and nothing is lost
+    if (deaf.has(client)) {
+      client.resume();
+      return;
+    }
+    // an answer that is due would come out of the tunnel
+    if (answers.get(client)?.writableFinished === false) {
+      client.destroy();
+      return;
+    }
+    client.setTimeout(0);
     enter(request, client, head).catch((thrown: unknown) => {
       const error = asBreakwaterError(thrown);
       if (NOT_ADMITTED.has(error.code)) onRefused(request, client, error);
@@ -222,8 +248,20 @@ export function createDoor(parts: DoorParts): Server {
     });
   });
   server.on('clientError', (error, socket) => {
+    if (deaf.has(socket)) return;
     const last = answers.get(socket);
-    answerClientError(error, socket, last !== undefined && !last.writableFinished);
+    if (last === undefined || (last.writableFinished && last.req.complete))
+      return end(socket, clientError(error), undefined);
+    // junk after a request whose answer is due; else it is that request's own body
+    if (last.req.complete) socket.destroy();
+    else end(socket, clientError(error), last);
+  });
+  server.on('timeout', (socket: Socket) => {
+    const last = answers.get(socket);
+    const isIdle = last?.writableFinished === true;
+    // a client is cut for what it does not take, not for what it waits for
+    if (isIdle || socket.writableLength > 0) socket.destroy();
+    else socket.setTimeout(timeouts.sendTimeout);
   });
   return server;
 }

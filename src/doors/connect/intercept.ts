@@ -4,9 +4,10 @@ import { LRUCache } from 'lru-cache';
 import type { Logger } from 'pino';
 import type { LeafContexts } from '../../ca/contexts.ts';
 
-/** Speaks TLS with a client in a registry's name. */
+/** Speaks TLS with a client in a registry's name; `address` is whose the connection is. */
 export type Intercept = (
   client: Socket,
+  address: string,
   head: Buffer,
   host: string,
   onSecure: (secure: TLSSocket) => void,
@@ -33,8 +34,7 @@ export function createIntercept(contexts: LeafContexts, handshakeTimeout: number
     );
   }
 
-  return async (client, head, host, onSecure) => {
-    const address = client.remoteAddress ?? '';
+  return async (client, address, head, host, onSecure) => {
     const context = contexts.contextFor(host);
     const secureContext = context instanceof Promise ? await context : context;
     client.write('HTTP/1.1 200 Connection established\r\n\r\n');

@@ -1,4 +1,5 @@
 import { STATUS_CODES, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { BreakwaterError, ociErrorBody } from '../../registry/errors.ts';
 
@@ -20,35 +21,39 @@ const LINGER = 5_000;
 /**
  * Answers on a socket where no response object exists, and ends it. What the client still sends is read and
  * thrown away: to close before would reset the connection, and the answer might be lost (RFC 9112, 9.6).
+ * @param method of the request that is answered; HEAD has no body.
  */
-export function refuseRaw(socket: Duplex, error: BreakwaterError): void {
+export function refuseRaw(socket: Duplex, error: BreakwaterError, method?: string): void {
   if (!socket.writable) return void socket.destroy();
   const timer = setTimeout(() => socket.destroy(), LINGER);
   socket.once('close', () => clearTimeout(timer));
   socket.resume();
-  const body = Buffer.from(ociErrorBody(error));
+  socket.end(rawAnswer(error, method));
+}
+
+/** Answers and ends a connection without waiting for what its client sends: there is no room for it. */
+export function refuseAtOnce(socket: Socket, error: BreakwaterError): void {
+  socket.write(rawAnswer(error));
+  socket.destroySoon();
+}
+
+function rawAnswer(error: BreakwaterError, method?: string): string {
+  const body = ociErrorBody(error);
   const headers = Object.entries(error.headers).map(([name, value]) => `${name}: ${String(value)}\r\n`);
-  socket.end(
+  return (
     `HTTP/1.1 ${error.status} ${STATUS_CODES[error.status] ?? ''}\r\n${headers.join('')}` +
-      'Content-Type: application/json; charset=utf-8\r\n' +
-      `Content-Length: ${body.length}\r\nConnection: close\r\n\r\n${body.toString()}`,
+    'Content-Type: application/json; charset=utf-8\r\n' +
+    `Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${method === 'HEAD' ? '' : body}`
   );
 }
 
-/**
- * Names what Node's parser says of bytes that are no request.
- * @param answering whether an answer is on its way, which another one would spoil
- */
-export function answerClientError(error: Error, socket: Duplex, answering: boolean): void {
-  const code = 'code' in error ? String(error.code) : '';
-  if (code === 'ECONNRESET' || answering) return void socket.destroy();
-  // the parser complains again of what follows what was refused
-  if (!socket.writableEnded) refuseRaw(socket, clientError(code, error));
-}
-
-function clientError(code: string, cause: Error): BreakwaterError {
+/** Names what Node's parser says of bytes that are no request. */
+export function clientError(cause: Error): BreakwaterError {
+  const code = 'code' in cause ? String(cause.code) : '';
   if (code === 'HPE_HEADER_OVERFLOW') {
-    return new BreakwaterError('HEADERS_TOO_LARGE', 'the request headers exceed 128 KB', { cause });
+    return new BreakwaterError('HEADERS_TOO_LARGE', 'the request headers exceed 128 KB or 1000 lines', {
+      cause,
+    });
   }
   if (code === 'ERR_HTTP_REQUEST_TIMEOUT') {
     return new BreakwaterError('REQUEST_TIMEOUT', 'the request did not arrive in time', { cause });

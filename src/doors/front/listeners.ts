@@ -4,9 +4,11 @@ import type { Logger } from 'pino';
 import type { Config } from '../../config/config.ts';
 import type { Client } from '../access/admission.ts';
 import type { Drain } from '../drain.ts';
+import { refuseAtOnce } from '../connect/refuse.ts';
 import { listen } from '../listen.ts';
 import type { Peers } from '../peers.ts';
-import { createFront } from './front.ts';
+import { createConnectionLimits } from './connection-limits.ts';
+import { createFront, type FrontParts } from './front.ts';
 import { createTlsStage, type TlsStage } from './tls-stage.ts';
 
 export interface ListenerParts {
@@ -25,31 +27,40 @@ export interface Listeners {
 }
 
 /**
- * Opens the listeners that the settings ask for. Without balancers the door itself listens, and nothing is before it.
+ * Opens the listeners that the settings ask for; the door gets what they let through.
  * @throws `LISTEN_FAILED`, `SETTING_INVALID`.
  */
 export async function openListeners({ config, door, peers, drain, log }: ListenerParts): Promise<Listeners> {
   const { proxyProtocolFrom: balancers, clientHeaderTimeout: timeout } = config;
+  const limits = createConnectionLimits(
+    { total: config.maxConnections, perClient: config.maxConnectionsPerClient },
+    log,
+  );
 
   function enter(socket: Socket, client: Client): void {
     peers.set(socket, client);
     door.emit('connection', socket);
   }
-  function front(onConnection: (socket: Socket, address: string) => void): Server {
-    const server = createFront({ balancers, timeout, onConnection });
+  function front(ends: Pick<FrontParts, 'onConnection' | 'onRefused'>): Server {
+    const server = createFront({ balancers, timeout, limits, log, ...ends });
     drain.watchFront(server);
     return server;
   }
 
   const tls = tlsStage(config, log, enter);
-  const behind = balancers.sources.length > 0;
-  const plain = behind ? front((socket, address) => enter(socket, { address, user: undefined })) : door;
+  const plain = front({
+    onConnection: (socket, address) => enter(socket, { address, user: undefined }),
+    onRefused: refuseAtOnce,
+  });
   try {
     const addresses = [await listen(plain, config.listen)];
     // its clock for slow headers starts with it
-    if (behind) door.emit('listening');
+    door.emit('listening');
     if (tls !== undefined && config.listenTls !== undefined) {
-      const secure = front((socket, address) => tls.enter(socket, address));
+      const secure = front({
+        onConnection: (socket, address) => tls.enter(socket, address),
+        onRefused: (socket) => socket.destroy(),
+      });
       addresses.push(await listen(secure, config.listenTls, 'LISTEN_TLS'));
     }
     return { addresses, close: async () => tls?.close() };

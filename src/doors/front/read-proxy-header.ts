@@ -7,11 +7,21 @@ import { parseProxyHeader } from './proxy-header.ts';
  * or the balancer's own where it speaks for itself; undefined where the connection was cut, as no header came in time
  * or the bytes are none.
  * @param timeout milliseconds.
+ * @param onNone told where the bytes are none, or did not come in time.
  */
-export function readProxyHeader(socket: Socket, timeout: number): Promise<string | undefined> {
+export function readProxyHeader(
+  socket: Socket,
+  timeout: number,
+  onNone: () => void,
+): Promise<string | undefined> {
   return new Promise((resolve) => {
     let bytes = Buffer.alloc(0);
-    const timer = setTimeout(() => socket.destroy(), timeout);
+    const timer = setTimeout(cut, timeout);
+
+    function cut(): void {
+      onNone();
+      socket.destroy();
+    }
 
     function end(address: string | undefined): void {
       clearTimeout(timer);
@@ -31,7 +41,7 @@ export function readProxyHeader(socket: Socket, timeout: number): Promise<string
         bytes = Buffer.concat([bytes, chunk]);
         const header = parseProxyHeader(bytes);
         if (header === 'more') continue;
-        if (header === 'invalid') return void socket.destroy();
+        if (header === 'invalid') return cut();
         end(header.address === undefined ? (socket.remoteAddress ?? '') : plainAddress(header.address));
         if (bytes.length > header.length) socket.unshift(bytes.subarray(header.length));
         return;
