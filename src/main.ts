@@ -14,6 +14,7 @@ import { createAdmission } from './doors/access/admission.ts';
 import { createUsers } from './doors/access/users.ts';
 import { createDoor } from './doors/connect/door.ts';
 import { createDrain } from './doors/drain.ts';
+import { openAdmin } from './doors/admin/admin.ts';
 import { openListeners } from './doors/front/listeners.ts';
 import type { Peers } from './doors/peers.ts';
 import { stopSignal } from './doors/stop-signal.ts';
@@ -21,6 +22,9 @@ import { createSite } from './doors/site/site.ts';
 import { createAccessLog } from './observe/access-log.ts';
 import { createLineWriter } from './observe/line-writer.ts';
 import { createLog } from './observe/log.ts';
+import { createMeters } from './observe/meters.ts';
+import { createReadiness } from './observe/readiness.ts';
+import { createReadings } from './observe/readings.ts';
 import { createRefusalLog } from './observe/refusal-log.ts';
 import { startSummary } from './observe/start-summary.ts';
 import { createPulls } from './pulls/pulls.ts';
@@ -43,6 +47,7 @@ import { createCredentials } from './upstream/credentials.ts';
 import { createIssuedTokens } from './upstream/issued-tokens.ts';
 import { createCircuit, withCircuit } from './upstream/circuit.ts';
 import { createConsiderate } from './upstream/considerate.ts';
+import { measured } from './upstream/measured.ts';
 import { createRateLimits } from './upstream/rate-limits.ts';
 import { createDestinations } from './upstream/destinations.ts';
 import { createTokenBroker } from './upstream/token-broker.ts';
@@ -75,6 +80,7 @@ async function serve(config: Config): Promise<number> {
     passphrase: config.caKeyPassphrase?.reveal(),
   });
 
+  const meters = createMeters(config.registries, now);
   const layout = openLayout(config.cacheDir);
   const index = openIndex(layout.index);
   const health = createStoreHealth(log);
@@ -92,12 +98,14 @@ async function serve(config: Config): Promise<number> {
     clean: index.clean,
     now,
     onFault,
+    onEvicted: meters.onEvicted,
   });
   const fills = createFills({
     store,
     stallTimeout: config.proxyReadTimeout,
     abandoned: config.fillAbandoned,
     health,
+    onEnd: meters.onFillEnd,
   });
   const stopSweep = startInactiveSweep(store, objects, config.cacheInactive, now, onFault);
 
@@ -117,7 +125,7 @@ async function serve(config: Config): Promise<number> {
     readTimeout: config.proxyReadTimeout,
     sendTimeout: config.proxySendTimeout,
   });
-  const transport = withCircuit(direct, createCircuit(log, now));
+  const transport = withCircuit(measured(direct, meters.onAnswered), createCircuit(log, now));
   const sourceParts = { transport, matcher, env: process.env, log, now };
   const credentials = createCredentials(matcher, now);
   const nobodys = createCredentials(matcher, now);
@@ -141,8 +149,8 @@ async function serve(config: Config): Promise<number> {
     createUpstream(
       transport,
       {
-        proxy: createTokenBroker(transport, credentials),
-        anonymous: createTokenBroker(transport, nobodys),
+        proxy: createTokenBroker(transport, credentials, meters.onToken),
+        anonymous: createTokenBroker(transport, nobodys, meters.onToken),
       },
       issued,
     ),
@@ -172,6 +180,20 @@ async function serve(config: Config): Promise<number> {
     config.proxyUsersFile === undefined ? undefined : await createUsers(config.proxyUsersFile, log);
   const peers: Peers = new WeakMap();
   const drain = createDrain();
+  const readiness = createReadiness({ ca: authority, store: health, now });
+  const sources = {
+    version,
+    drain,
+    fills,
+    store,
+    maxSize: config.cacheMaxSize,
+    health,
+    limits,
+    ca: authority,
+  };
+  const readings = createReadings(meters, sources);
+  const admin = await openAdmin({ listen: config.adminListen, readiness, readings, log });
+  const logAccess = createAccessLog((line) => accessLog.write(line), now);
   const door = createDoor({
     config,
     contexts: createLeafContexts(authority),
@@ -179,8 +201,14 @@ async function serve(config: Config): Promise<number> {
     pulls,
     site: createSite(authority),
     log,
-    onFinished: createAccessLog((line) => accessLog.write(line), now),
-    onTunnel: (client) => drain.keep(client),
+    onFinished(exchange) {
+      logAccess(exchange);
+      meters.onFinished(exchange);
+    },
+    onTunnel(client) {
+      drain.keep(client);
+      meters.onTunnel(client);
+    },
     admission: createAdmission(config, users),
     destinations,
     peers,
@@ -191,10 +219,13 @@ async function serve(config: Config): Promise<number> {
   const stop = stopSignal();
   const listeners = await openListeners({ config, door, peers, drain, log });
   const address = listeners.addresses.join(', ');
-  process.stderr.write(startSummary({ version, address, config, ca: authority, cached: store.totals() }));
+  const summary = { version, address, admin: admin.address, config, ca: authority, cached: store.totals() };
+  process.stderr.write(startSummary(summary));
+  readiness.enter('listening');
 
   const signal = await stop;
   log.info({ signal }, 'draining');
+  readiness.enter('draining');
   const whole = await drain.end(config.shutdownTimeout);
   if (!whole) log.warn('connections were cut, as they did not end in time');
   await watched.close();
@@ -206,6 +237,7 @@ async function serve(config: Config): Promise<number> {
   await pulls.close();
   await store.close();
   index.close();
+  admin.close();
   accessLog.flush();
   accessLines.flushSync();
   return 0;

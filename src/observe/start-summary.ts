@@ -12,15 +12,18 @@ interface CaFacts {
 export interface StartFacts {
   readonly version: string;
   readonly address: string;
+  /** That of the admin listener, where there is one. */
+  readonly admin: string | undefined;
   readonly config: Config;
   readonly ca: CaFacts;
   readonly cached: { readonly objects: number; readonly bytes: number };
 }
 
 /** The lines a person reads when the proxy has started; no secret is in them. */
-export function startSummary({ version, address, config, ca, cached }: StartFacts): string {
+export function startSummary({ version, address, admin, config, ca, cached }: StartFacts): string {
   const rows: readonly (readonly [string, string])[] = [
     ['listening on', address],
+    ['admin', admin === undefined ? 'none' : `http://${admin}`],
     ['clients', describeClients(config)],
     [
       'CA',

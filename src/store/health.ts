@@ -4,6 +4,8 @@ import type { Logger } from 'pino';
 export interface StoreHealth {
   /** What is wrong, or undefined. */
   readonly degraded: string | undefined;
+  /** How often something went wrong since the start. */
+  readonly faults: number;
   fault(error: unknown, doing: string): void;
   /** Something was stored: what was wrong is over. */
   recovered(): void;
@@ -12,11 +14,16 @@ export interface StoreHealth {
 /** Logs when the store begins to fail and when it works again, not each time between. */
 export function createStoreHealth(log: Logger): StoreHealth {
   let degraded: string | undefined;
+  let faults = 0;
   return {
     get degraded() {
       return degraded;
     },
+    get faults() {
+      return faults;
+    },
     fault(error, doing) {
+      faults += 1;
       const reason = error instanceof Error ? error.message : String(error);
       if (degraded === undefined)
         log.error({ doing, reason }, 'store degraded: pulls go past the cache where it fails');
