@@ -2,7 +2,7 @@ import { request, type IncomingHttpHeaders } from 'node:http';
 import { text } from 'node:stream/consumers';
 import { vi } from 'vitest';
 
-export interface AdminAnswer {
+interface AdminAnswer {
   readonly status: number;
   readonly headers: IncomingHttpHeaders;
   readonly body: string;
