@@ -4,7 +4,14 @@ import type { RegistryPattern } from '../config/registry-pattern.ts';
 import type { Exchange } from '../pulls/exchange.ts';
 import { LABELS, METRICS, type MetricName } from './metrics.ts';
 import { createRegistryLabels, type RegistryLabels } from './registry-labels.ts';
-import { combinations, createSpread, createTally, type Distribution, type Sample } from './tally.ts';
+import {
+  combinations,
+  createSpread,
+  createTally,
+  type Count,
+  type Distribution,
+  type Sample,
+} from './tally.ts';
 
 const FILL_RESULTS = ['stored', 'corrupt', 'unstored', 'failed'] as const;
 const TOKEN_RESULTS = ['granted', 'refused', 'failed'] as const;
@@ -57,10 +64,26 @@ export interface Meters {
   readonly onTunnel: (client: EventEmitter) => void;
 }
 
+type Kind = (typeof LABELS.kind.values)[number];
+type Code = (typeof LABELS.code.values)[number];
+
+interface RegistryCounts {
+  readonly asked: ReadonlyMap<
+    Kind,
+    ReadonlyMap<CacheStatus | 'NONE', { readonly requests: Count; readonly bytes: Count }>
+  >;
+  readonly responses: ReadonlyMap<Code, Count>;
+  readonly saved: Count;
+  readonly coalesced: Count;
+}
+
 /** The answers whose bytes were in the cache already. */
 const HITS = new Set<CacheStatus | undefined>(['HIT', 'STALE', 'UPDATING', 'REVALIDATED']);
 const MISSES = new Set<CacheStatus | undefined>(['MISS', 'EXPIRED']);
-const CODES: ReadonlySet<string> = new Set(LABELS.code.values);
+const CODES: ReadonlyMap<number, Code> = new Map(
+  (['401', '403', '404', '429'] as const).map((code) => [Number(code), code]),
+);
+const CLASSES: readonly (Code | undefined)[] = [undefined, undefined, '2xx', '3xx', '4xx', '5xx'];
 
 /** A request costs a few additions, at its end. */
 export function createMeters(patterns: readonly RegistryPattern[], now: () => number): Meters {
@@ -89,14 +112,47 @@ export function createMeters(patterns: readonly RegistryPattern[], now: () => nu
   const upstreamTimes = createSpread(METRICS.breakwater_upstream_duration_seconds.buckets ?? [], ofEach);
   const tokens = createTally(combinations(TOKEN_RESULTS));
   const tunnels = createTally([[]]);
+  const byRegistry = new Map<string, RegistryCounts>();
   let openTunnels = 0;
-  const reference = {
+  const proxied = {
     requests: createTally(types),
     hits: createTally(types),
     misses: createTally(types),
     pulled: createTally(types),
     pushed: createTally(types),
   };
+  const ofType = (what: 'blob' | 'manifest') => ({
+    requests: proxied.requests.of(what),
+    hits: proxied.hits.of(what),
+    misses: proxied.misses.of(what),
+    pulled: proxied.pulled.of(what),
+    pushed: proxied.pushed.of(what),
+  });
+  const reference = { blob: ofType('blob'), manifest: ofType('manifest') };
+
+  /** What of one registry is counted at the end of each request, found without making a key of its labels. */
+  function countsOf(label: string): RegistryCounts {
+    const known = byRegistry.get(label);
+    if (known !== undefined) return known;
+    const counts: RegistryCounts = {
+      asked: new Map(
+        kind.values.map((what) => [
+          what,
+          new Map(
+            status.values.map((how) => [
+              how,
+              { requests: requests.of(label, what, how), bytes: sentBytes.of(label, what, how) },
+            ]),
+          ),
+        ]),
+      ),
+      responses: new Map(code.values.map((value) => [value, responses.of(label, value)])),
+      saved: saved.of(label),
+      coalesced: coalesced.of(label),
+    };
+    byRegistry.set(label, counts);
+    return counts;
+  }
 
   return {
     labelOf,
@@ -113,11 +169,11 @@ export function createMeters(patterns: readonly RegistryPattern[], now: () => nu
       breakwater_upstream_requests_total: upstreamRequests.read,
       breakwater_auth_token_requests_total: tokens.read,
       breakwater_tunnels_total: tunnels.read,
-      registry_proxy_requests_total: reference.requests.read,
-      registry_proxy_hits_total: reference.hits.read,
-      registry_proxy_misses_total: reference.misses.read,
-      registry_proxy_pulled_bytes_total: reference.pulled.read,
-      registry_proxy_pushed_bytes_total: reference.pushed.read,
+      registry_proxy_requests_total: proxied.requests.read,
+      registry_proxy_hits_total: proxied.hits.read,
+      registry_proxy_misses_total: proxied.misses.read,
+      registry_proxy_pulled_bytes_total: proxied.pulled.read,
+      registry_proxy_pushed_bytes_total: proxied.pushed.read,
       breakwater_request_duration_seconds: durations.read,
       breakwater_cache_eviction_age_seconds: evictionAges.read,
       breakwater_upstream_duration_seconds: upstreamTimes.read,
@@ -127,22 +183,22 @@ export function createMeters(patterns: readonly RegistryPattern[], now: () => nu
     },
     onFinished({ registry, response, outcome, startedAt }) {
       const { cacheStatus, bytesSent, joined } = outcome;
-      const label = labelFor(registry.host, registry.port);
+      const counts = countsOf(labelFor(registry.host, registry.port));
       const what = kindOf(outcome.cacheType);
-      const how = cacheStatus ?? 'NONE';
       const hit = HITS.has(cacheStatus);
-      requests.add(1, label, what, how);
-      sentBytes.add(bytesSent, label, what, how);
-      responses.add(1, label, codeOf(response.headersSent ? response.statusCode : undefined));
+      add(counts.asked.get(what)?.get(cacheStatus ?? 'NONE')?.requests, 1);
+      add(counts.asked.get(what)?.get(cacheStatus ?? 'NONE')?.bytes, bytesSent);
+      add(counts.responses.get(codeOf(response.headersSent ? response.statusCode : undefined)), 1);
       durations.add((now() - startedAt) / 1000, what);
-      if (hit || joined) saved.add(bytesSent, label);
-      if (joined) coalesced.add(1, label);
+      if (hit || joined) add(counts.saved, bytesSent);
+      if (joined) add(counts.coalesced, 1);
       if (what === 'other') return;
-      reference.requests.add(1, what);
-      reference.pushed.add(bytesSent, what);
-      if (hit) reference.hits.add(1, what);
-      else if (MISSES.has(cacheStatus)) reference.misses.add(1, what);
-      else if (cacheStatus === 'BYPASS') reference.pulled.add(bytesSent, what);
+      const proxy = reference[what];
+      proxy.requests.value += 1;
+      proxy.pushed.value += bytesSent;
+      if (hit) proxy.hits.value += 1;
+      else if (MISSES.has(cacheStatus)) proxy.misses.value += 1;
+      else if (cacheStatus === 'BYPASS') proxy.pulled.value += bytesSent;
     },
     onAnswered({ protocol, hostname, port }, status, milliseconds) {
       const host = hostname.replace(/^\[(.*)\]$/, '$1'); // IPv6
@@ -154,7 +210,7 @@ export function createMeters(patterns: readonly RegistryPattern[], now: () => nu
     onFillEnd({ result, kind, bytes }) {
       fills.add(1, result);
       fillBytes.add(bytes, kind);
-      reference.pulled.add(bytes, kind);
+      reference[kind].pulled.value += bytes;
     },
     onEvicted(bytes, unused) {
       evictions.add(1);
@@ -171,16 +227,18 @@ export function createMeters(patterns: readonly RegistryPattern[], now: () => nu
   };
 }
 
-function kindOf(cacheType: Exchange['outcome']['cacheType']): (typeof LABELS.kind.values)[number] {
+function kindOf(cacheType: Exchange['outcome']['cacheType']): Kind {
   if (cacheType === 'unknown') return 'other';
   return cacheType.startsWith('blob') ? 'blob' : 'manifest';
 }
 
 /** Upstream chooses its statuses: only known ones have labels of their own. */
-function codeOf(status: number | undefined): string {
+function codeOf(status: number | undefined): Code {
   if (status === undefined) return 'none';
-  const code = String(status);
-  if (CODES.has(code)) return code;
-  const classed = `${code[0] ?? ''}xx`;
-  return CODES.has(classed) ? classed : 'none';
+  return CODES.get(status) ?? CLASSES[Math.floor(status / 100)] ?? 'none';
+}
+
+/** Every count is there from the start. */
+function add(count: Count | undefined, value: number): void {
+  if (count !== undefined) count.value += value;
 }

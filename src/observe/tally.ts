@@ -13,23 +13,35 @@ export interface Distribution {
   readonly sum: number;
 }
 
-/** Counts by labels; a count costs one look-up. */
+/** A figure that grows. */
+export interface Count {
+  value: number;
+}
+
+/** Counts by labels. */
 export interface Tally {
+  /** The count of these labels; whoever counts often keeps it. */
+  of(...labels: readonly string[]): Count;
   add(value: number, ...labels: readonly string[]): void;
   readonly read: () => readonly Sample[];
 }
 
 /** @param initial combinations of labels that are there from the beginning, as 0. */
 export function createTally(initial: readonly (readonly string[])[]): Tally {
-  const counts = new Map<string, { readonly labels: readonly string[]; value: number }>();
-  const keyOf = (labels: readonly string[]): string => labels.join('\n');
-  for (const labels of initial) counts.set(keyOf(labels), { labels, value: 0 });
+  const counts = new Map<string, Count & { readonly labels: readonly string[] }>();
+  function of(...labels: readonly string[]): Count {
+    const key = labels.join('\n');
+    const known = counts.get(key);
+    if (known !== undefined) return known;
+    const count = { labels, value: 0 };
+    counts.set(key, count);
+    return count;
+  }
+  for (const labels of initial) of(...labels);
   return {
+    of,
     add(value, ...labels) {
-      const key = keyOf(labels);
-      const count = counts.get(key);
-      if (count === undefined) counts.set(key, { labels, value });
-      else count.value += value;
+      of(...labels).value += value;
     },
     read: () => [...counts.values()],
   };
@@ -57,8 +69,8 @@ export function createSpread(bounds: readonly number[], initial: readonly (reado
   return {
     add(value, label) {
       const spread = spreads.get(label ?? '') ?? begin(label === undefined ? [] : [label]);
-      const found = bounds.findIndex((bound) => value <= bound);
-      const bucket = found === -1 ? bounds.length : found;
+      let bucket = 0;
+      while (value > (bounds[bucket] ?? Infinity)) bucket += 1;
       spread.counts[bucket] = (spread.counts[bucket] ?? 0) + 1;
       spread.sum += value;
     },
