@@ -72,7 +72,7 @@ async function otherProgram(): Promise<{ server: Server; address: string }> {
 describe('the admin listener', () => {
   test('tells that the proxy lives and is ready', async () => {
     const { admin } = await begin();
-    for (const path of ['/healthz', '/livez', '/healthz?verbose'])
+    for (const path of ['/healthz', '/livez', '/ping', '/healthz?verbose'])
       expect(await admin.ask(path)).toMatchObject({ status: 200, body: 'ok\n' });
     expect(await readyz(admin)).toEqual([200, READY]);
     expect(await admin.ask('/readyz', {}, 'HEAD')).toMatchObject({ status: 200, body: '' });

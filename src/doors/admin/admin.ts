@@ -80,6 +80,7 @@ function page(request: IncomingMessage, readiness: Readiness, readings: Readings
   switch (path) {
     case '/healthz':
     case '/livez':
+    case '/ping':
       return { status: 200, type: 'text/plain; charset=utf-8', body: 'ok\n' };
     case '/readyz': {
       const report = readiness.report();
