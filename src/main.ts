@@ -1,5 +1,4 @@
-import { readFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { dirname } from 'node:path';
 import { pino } from 'pino';
 import { deriveSecret, loadAuthority } from './ca/authority.ts';
 import { createLeafContexts } from './ca/contexts.ts';
@@ -7,6 +6,7 @@ import { createAcceptance } from './cache/acceptance.ts';
 import { createIdentitySeal } from './cache/identity-seal.ts';
 import { createStoredChallenges } from './cache/stored-challenges.ts';
 import { runCli } from './cli/run-cli.ts';
+import { readVersion } from './cli/version.ts';
 import type { Config, LoadedConfig } from './config/config.ts';
 import { credentialFiles } from './config/credential-files.ts';
 import { watchFiles } from './config/watched-files.ts';
@@ -16,6 +16,7 @@ import { createUsers, type Users } from './doors/access/users.ts';
 import { createDoor, type InForce } from './doors/connect/door.ts';
 import { createTunnel } from './doors/connect/tunnel.ts';
 import { createDrain } from './doors/drain.ts';
+import { openAdmin } from './doors/admin/admin.ts';
 import { openListeners } from './doors/front/listeners.ts';
 import { hangUpSignal } from './doors/hang-up-signal.ts';
 import type { Peers } from './doors/peers.ts';
@@ -25,6 +26,9 @@ import { createAccessLog } from './observe/access-log.ts';
 import { endOnCrash } from './observe/crash.ts';
 import { createLineWriter } from './observe/line-writer.ts';
 import { createLog } from './observe/log.ts';
+import { createMeters } from './observe/meters.ts';
+import { createReadiness } from './observe/readiness.ts';
+import { createReadings } from './observe/readings.ts';
 import { createRefusalLog } from './observe/refusal-log.ts';
 import { logReload } from './observe/reload-log.ts';
 import { startSummary } from './observe/start-summary.ts';
@@ -55,7 +59,7 @@ import { createTokenBroker } from './upstream/token-broker.ts';
 import { createUpstream } from './upstream/upstream.ts';
 import { createWayOut, type WayOut } from './upstream/way-out.ts';
 
-const version = readVersion();
+const version = readVersion(dirname(import.meta.dirname));
 
 process.exitCode = await runCli({
   argv: process.argv.slice(2),
@@ -86,6 +90,7 @@ async function serve(first: LoadedConfig, read: () => LoadedConfig): Promise<num
     passphrase: configInForce.caKeyPassphrase?.reveal(),
   });
 
+  const meters = createMeters(configInForce.registries, now);
   const { layout, index, readOnly } = openCache(configInForce.cacheDir);
   const health = createStoreHealth(log, readOnly);
   const onFault: OnFault = (error, doing) => {
@@ -104,12 +109,14 @@ async function serve(first: LoadedConfig, read: () => LoadedConfig): Promise<num
     clean: index.clean,
     now,
     onFault,
+    onEvicted: meters.onEvicted,
   });
   const store = readOnly === undefined ? disk : createReadOnlyStore(disk);
   const fills = createFills({
     store,
     rules: () => ({ stallTimeout: configInForce.proxyReadTimeout, abandoned: configInForce.fillAbandoned }),
     health,
+    onEnd: meters.onFillEnd,
   });
   const stopSweep = startInactiveSweep(store, objects, () => configInForce.cacheInactive, now, onFault);
 
@@ -125,7 +132,7 @@ async function serve(first: LoadedConfig, read: () => LoadedConfig): Promise<num
   const issued = createIssuedTokens();
   const limits = createRateLimits(() => configInForce.rateLimitReserve, log, now);
 
-  let wayOut = createWayOut(configInForce, log, now);
+  let wayOut = createWayOut(configInForce, meters.onAnswered, log, now);
   const lists = (host: string, port: number): boolean => wayOut.matcher(host, port);
   const transport = createReplaceableTransport(wayOut.transport, (thrown) =>
     log.error(
@@ -153,8 +160,8 @@ async function serve(first: LoadedConfig, read: () => LoadedConfig): Promise<num
   const answers = createUpstream(
     transport,
     {
-      proxy: createTokenBroker(transport, credentials),
-      anonymous: createTokenBroker(transport, nobodys),
+      proxy: createTokenBroker(transport, credentials, meters.onToken),
+      anonymous: createTokenBroker(transport, nobodys, meters.onToken),
     },
     issued,
   );
@@ -202,14 +209,34 @@ async function serve(first: LoadedConfig, read: () => LoadedConfig): Promise<num
 
   const peers: Peers = new WeakMap();
   const drain = createDrain();
+  const readiness = createReadiness({ ca: authority, store: health, now });
+  const sources = {
+    version,
+    drain,
+    fills,
+    store,
+    maxSize: () => configInForce.cacheMaxSize,
+    health,
+    limits,
+    ca: authority,
+  };
+  const readings = createReadings(meters, sources);
+  const admin = await openAdmin({ listen: configInForce.adminListen, readiness, readings, log });
+  const logAccess = createAccessLog((line) => accessLog.write(line), now);
   const door = createDoor({
     inForce: () => inForce,
     timeouts: configInForce,
     contexts: createLeafContexts(authority),
     site: createSite(authority),
     log,
-    onFinished: createAccessLog((line) => accessLog.write(line), now),
-    onTunnel: (client) => drain.keep(client),
+    onFinished(exchange) {
+      logAccess(exchange);
+      meters.onFinished(exchange);
+    },
+    onTunnel(client) {
+      drain.keep(client);
+      meters.onTunnel(client);
+    },
     peers,
     onRefused: createRefusalLog((line) => accessLog.write(line)),
     now,
@@ -223,6 +250,7 @@ async function serve(first: LoadedConfig, read: () => LoadedConfig): Promise<num
     startSummary({
       version,
       address,
+      admin: admin.address,
       config: configInForce,
       ca: authority,
       cached,
@@ -230,11 +258,13 @@ async function serve(first: LoadedConfig, read: () => LoadedConfig): Promise<num
     }),
   );
 
+  readiness.enter('listening');
+
   /** Makes all that a configuration decides, and then puts it in the place of what is there, in one go. */
   async function apply(next: Config): Promise<void> {
     watched.watch(credentialFiles(process.env, next));
     try {
-      const nextWayOut = createWayOut(next, log, now);
+      const nextWayOut = createWayOut(next, meters.onAnswered, log, now);
       const sources = await readSources(next, nextWayOut);
       const nextUsers = await usersOf(next);
       inForce = inForceOf(next, nextWayOut, nextUsers);
@@ -261,6 +291,7 @@ async function serve(first: LoadedConfig, read: () => LoadedConfig): Promise<num
 
   const signal = await stop;
   log.info({ signal }, 'draining');
+  readiness.enter('draining');
   onHangUp(() => undefined);
   const whole = await drain.end(configInForce.shutdownTimeout);
   if (!whole) log.warn('connections were cut, as they did not end in time');
@@ -273,13 +304,7 @@ async function serve(first: LoadedConfig, read: () => LoadedConfig): Promise<num
   await uploads.close();
   await store.close();
   index.close();
+  admin.close();
   flushLines();
   return 0;
-}
-
-function readVersion(): string {
-  const file = join(dirname(import.meta.dirname), 'package.json');
-  const description: unknown = JSON.parse(readFileSync(file, 'utf8'));
-  const known = typeof description === 'object' && description !== null && 'version' in description;
-  return known ? String(description.version) : 'unknown';
 }

@@ -22,7 +22,9 @@ import { openIndex } from '../src/store/index/database.ts';
 
 const ROOT = resolve(import.meta.dirname, '..');
 /** These are made from the declarations, and compared with them elsewhere. */
-const GENERATED = new Set(['configuration', 'cli', 'errors'].map((name) => `docs/reference/${name}.md`));
+const GENERATED = new Set(
+  ['configuration', 'cli', 'errors', 'metrics'].map((name) => `docs/reference/${name}.md`),
+);
 
 interface Page {
   readonly path: string;
@@ -63,7 +65,9 @@ function sectionOf(text: string, heading: string): string {
 }
 
 const folder = mkdtempSync(join(tmpdir(), 'breakwater-docs-'));
-const STAND_INS: Readonly<Record<string, string>> = {
+/** A proxy that is ready, for those who ask whether it is. */
+const ready = createServer((_, response) => void response.end('{"ready":true}'));
+const STAND_INS: Record<string, string> = {
   CA_DIR: folder,
   CA_CRT_FILE: join(folder, 'ca.crt'),
   CA_KEY_FILE: join(folder, 'ca.key'),
@@ -78,9 +82,14 @@ beforeAll(async () => {
   writeFileSync(join(folder, 'auth-registries'), 'auth.docker.io:user:secret\n');
   const [example = ''] = blocks(page('docs/how-to/configuration-file.md'), 'yaml');
   writeFileSync(join(folder, 'breakwater.yaml'), example);
+  await once(ready.listen(0, '127.0.0.1'), 'listening');
+  STAND_INS['ADMIN_LISTEN'] = `127.0.0.1:${(ready.address() as AddressInfo).port}`;
 });
 
-afterAll(() => rmSync(folder, { recursive: true }));
+afterAll(() => {
+  ready.close();
+  rmSync(folder, { recursive: true });
+});
 
 describe('commands', () => {
   const scripts = PAGES.flatMap(({ path, text }) => blocks(text, 'sh').map((script) => ({ path, script })));
@@ -109,7 +118,7 @@ describe('commands', () => {
     const said: string[] = [];
     const code = await runCli({
       argv: argv.map((word) => (exit === 0 && word.endsWith('.yaml') ? join(folder, basename(word)) : word)),
-      env: { CA_DIR: folder, ...Object.fromEntries(given) },
+      env: { CA_DIR: folder, ADMIN_LISTEN: STAND_INS['ADMIN_LISTEN'], ...Object.fromEntries(given) },
       version: '0.1.0',
       stdout: { write: (text) => said.push(text) },
       stderr: { write: (text) => said.push(text) },

@@ -3,10 +3,12 @@ import { describe, expect, test } from 'vitest';
 import { COMMANDS } from '../src/cli/commands.ts';
 import { commandsPage } from '../src/cli/commands-page.ts';
 import { errorsPage } from '../src/cli/errors-page.ts';
+import { metricsPage } from '../src/cli/metrics-page.ts';
 import { settingsPage } from '../src/cli/settings-page.ts';
 import { loadConfig } from '../src/config/config.ts';
 import { SETTING_NAMES, SETTINGS } from '../src/config/settings.ts';
 import type { Setting } from '../src/config/setting.ts';
+import { LABELS, METRICS, type Metric } from '../src/observe/metrics.ts';
 import { ERRORS } from '../src/registry/errors.ts';
 
 const doc = (path: string) => readFile(new URL(`../docs/${path}.md`, import.meta.url), 'utf8');
@@ -80,5 +82,18 @@ describe('docs/reference/errors.md', () => {
 
   test('is what "breakwater config docs --page errors" prints', async () => {
     expect(await page('errors')).toBe(errorsPage());
+  });
+});
+
+describe('docs/reference/metrics.md', () => {
+  test('lists exactly the metrics and the labels that are declared', async () => {
+    const declared = [...Object.keys(METRICS), ...Object.keys(LABELS)];
+    expect(sorted(firstCells(await page('metrics')))).toEqual(sorted(declared));
+    const used = Object.values<Metric>(METRICS).flatMap(({ labels }) => labels);
+    expect(sorted(new Set(used))).toEqual(sorted(Object.keys(LABELS)));
+  });
+
+  test('is what "breakwater config docs --page metrics" prints', async () => {
+    expect(await page('metrics')).toBe(metricsPage());
   });
 });

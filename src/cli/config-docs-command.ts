@@ -1,12 +1,13 @@
 import { EXIT, type Command, type Flag } from './command.ts';
 import { commandsPage } from './commands-page.ts';
 import { errorsPage } from './errors-page.ts';
+import { metricsPage } from './metrics-page.ts';
 import { settingsPage } from './settings-page.ts';
 
 const PAGE_FLAG: Flag = {
   flags: '--page <page>',
   help: 'which page of docs/reference/ to print',
-  choices: ['configuration', 'cli', 'errors'],
+  choices: ['configuration', 'cli', 'errors', 'metrics'],
   default: 'configuration',
 };
 
@@ -26,6 +27,7 @@ export const CONFIG_DOCS: Command = {
   async run({ stdout, commands }, flags) {
     const page = flags['page'];
     if (page === 'cli') stdout.write(commandsPage(commands));
+    else if (page === 'metrics') stdout.write(metricsPage());
     else stdout.write(page === 'errors' ? errorsPage() : settingsPage());
     return EXIT.ok;
   },

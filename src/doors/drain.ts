@@ -7,6 +7,8 @@ export interface Drain {
   watch(server: HttpServer): void;
   /** Counts the connections of a listener before such a server. */
   watchFront(front: Server): void;
+  /** Connections with a request under way. */
+  readonly active: number;
   /** A connection that carries a tunnel: whether it is at work, only its bytes tell. */
   keep(socket: Socket): void;
   /**
@@ -36,6 +38,9 @@ export function createDrain(): Drain {
   }
 
   return {
+    get active() {
+      return busy.size;
+    },
     watchFront: count,
     watch(server) {
       count(server);

@@ -12,6 +12,8 @@ interface CaFacts {
 export interface StartFacts {
   readonly version: string;
   readonly address: string;
+  /** That of the admin listener, where there is one. */
+  readonly admin: string | undefined;
   readonly config: Config;
   readonly ca: CaFacts;
   /** Whether nothing can be written to the cache. */
@@ -20,9 +22,11 @@ export interface StartFacts {
 }
 
 /** The lines a person reads when the proxy has started; no secret is in them. */
-export function startSummary({ version, address, config, ca, cached, readOnly }: StartFacts): string {
+export function startSummary(facts: StartFacts): string {
+  const { version, address, admin, config, ca, cached, readOnly } = facts;
   const rows: readonly (readonly [string, string])[] = [
     ['listening on', address],
+    ['admin', admin === undefined ? 'none' : `http://${admin}`],
     ['clients', describeClients(config)],
     [
       'CA',

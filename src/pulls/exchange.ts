@@ -30,6 +30,8 @@ interface Outcome {
   /** Body bytes handed to the client. */
   bytesSent: number;
   digest: Digest | undefined;
+  /** Whether the bytes come from a fill that another request began. */
+  joined: boolean;
   error: BreakwaterError | undefined;
 }
 
@@ -55,6 +57,7 @@ export function createExchange(
       upstreamTime: undefined,
       bytesSent: 0,
       digest: undefined,
+      joined: false,
       error: undefined,
     },
   };

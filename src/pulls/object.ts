@@ -86,7 +86,7 @@ export function createObjects({ store, fills, access, upstream, stallTimeout }: 
     target: ObjectTarget,
     upstreamSource: ObjectSource,
   ): Promise<RunningFill> {
-    const { registry, identity } = exchange;
+    const { registry, identity, outcome } = exchange;
     const { repository, digest } = target;
     const running = fills.find(digest);
     if (running !== undefined) {
@@ -94,10 +94,14 @@ export function createObjects({ store, fills, access, upstream, stallTimeout }: 
         () => true,
         () => false,
       );
-      if (opened) return running;
+      if (opened) {
+        outcome.joined = true;
+        return running;
+      }
     }
     const origin = { registry: registry.name, repository, identityKey: identityKey(identity) };
     const found = fills.find(digest);
+    outcome.joined = found !== undefined && found !== running;
     const own =
       found === undefined || found === running ? fills.start(digest, origin, upstreamSource.from) : found;
     await own.fill.opened;

@@ -5,6 +5,8 @@ import type { BreakwaterError } from '../registry/errors.ts';
 export interface StoreHealth {
   /** What is wrong, or undefined. */
   readonly degraded: string | undefined;
+  /** How often something went wrong since the start. */
+  readonly faults: number;
   fault(error: unknown, doing: string): void;
   /** Something was stored: what was wrong is over. */
   recovered(): void;
@@ -20,11 +22,16 @@ export function createStoreHealth(log: Logger, readOnly: BreakwaterError | undef
     const { message: reason, mend } = readOnly;
     log.error({ reason, mend }, 'cache is read-only: what is in it is served, all else passes by it');
   }
+  let faults = 0;
   return {
     get degraded() {
       return degraded;
     },
+    get faults() {
+      return faults;
+    },
     fault(error, doing) {
+      faults += 1;
       const reason = error instanceof Error ? error.message : String(error);
       if (degraded === undefined)
         log.error({ doing, reason }, 'store degraded: pulls go past the cache where it fails');

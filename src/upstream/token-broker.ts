@@ -44,6 +44,9 @@ export interface TokenBroker {
   answer(purpose: GrantPurpose, challenges: readonly Challenge[]): Promise<Grant | undefined>;
 }
 
+/** Told what came of each token that was needed: `failed` where its service could not say. */
+export type OnToken = (result: 'granted' | 'refused' | 'failed') => void;
+
 const MAX_TOKENS = 10_000;
 const MAX_BASIC = 1_000;
 
@@ -56,6 +59,7 @@ interface Entry {
 export function createTokenBroker(
   transport: Transport,
   credentials: Credentials,
+  onToken: OnToken,
   now: () => number = () => performance.now(),
 ): TokenBroker {
   const request = createTokenRequest(transport);
@@ -71,7 +75,7 @@ export function createTokenBroker(
     const { registry, repository } = purpose;
     const fetch = async (): Promise<Lease<Grant>> => {
       const login = await credentials.loginForRealm(registry, question.realm, repository);
-      const { token: text, lifetime } = await request(question, login);
+      const { token: text, lifetime } = await told(request(question, login), onToken);
       const value: Grant = {
         authorization: `Bearer ${text}`,
         visibility: login === undefined ? 'public' : 'shared',
@@ -153,6 +157,17 @@ export function createTokenBroker(
       return bearer(purpose, { realm, service, scopes: normalizeScope(asked.scope ?? purpose.scope) });
     },
   };
+}
+
+async function told<Answer>(asked: Promise<Answer>, onToken: OnToken): Promise<Answer> {
+  try {
+    const answer = await asked;
+    onToken('granted');
+    return answer;
+  } catch (thrown) {
+    onToken(isNoToken(thrown) ? 'refused' : 'failed');
+    throw thrown;
+  }
 }
 
 function isNoToken(thrown: unknown): boolean {

@@ -3,6 +3,7 @@ import type { Config } from '../config/config.ts';
 import { createRegistryMatcher, type RegistryMatcher } from '../config/registry-pattern.ts';
 import { createCircuit, withCircuit } from './circuit.ts';
 import { createDestinations, type Destinations } from './destinations.ts';
+import { measured, type OnAnswered } from './measured.ts';
 import { createTransport, type Transport } from './transport.ts';
 import { trustContext } from './trust.ts';
 
@@ -15,7 +16,7 @@ export interface WayOut {
 }
 
 /** @throws `SETTING_INVALID` where the file of certificates cannot be used. */
-export function createWayOut(config: Config, log: Logger, now: () => number): WayOut {
+export function createWayOut(config: Config, onAnswered: OnAnswered, log: Logger, now: () => number): WayOut {
   const matcher = createRegistryMatcher(config.registries);
   const destinations = createDestinations({
     matcher,
@@ -32,5 +33,9 @@ export function createWayOut(config: Config, log: Logger, now: () => number): Wa
     readTimeout: config.proxyReadTimeout,
     sendTimeout: config.proxySendTimeout,
   });
-  return { matcher, destinations, transport: withCircuit(transport, createCircuit(log, now)) };
+  return {
+    matcher,
+    destinations,
+    transport: withCircuit(measured(transport, onAnswered), createCircuit(log, now)),
+  };
 }

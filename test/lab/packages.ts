@@ -17,6 +17,7 @@ const PACKAGES = [
   'netavark',
   'openssl',
   'podman',
+  'prometheus',
   'runc',
   'shellcheck',
   'skopeo',

@@ -48,6 +48,7 @@ export class Proxy {
     this.#space = home.space;
     this.#env = {
       LISTEN: `${PROXY_ADDRESS}:${PORT}`,
+      ADMIN_LISTEN: 'off',
       CACHE_DIR: this.cacheDir,
       CA_DIR: this.caDir,
       // everything upstream is on this machine

@@ -105,6 +105,8 @@ export async function startLocalProxy(
 ): Promise<LocalProxy> {
   const { argv, env } = serveCommand({
     LISTEN: `${HOST}:0`,
+    // many run at a time
+    ADMIN_LISTEN: 'off',
     CACHE_DIR: join(folder, 'cache'),
     CA_DIR: join(folder, 'ca'),
     // everything upstream is on this machine

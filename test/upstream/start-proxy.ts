@@ -65,6 +65,8 @@ export async function startProxy(options: ProxyOptions): Promise<ProxyProcess> {
   const env = {
     PATH: process.env['PATH'] ?? '',
     LISTEN: '127.0.0.1:0',
+    // many run at a time
+    ADMIN_LISTEN: 'off',
     CACHE_DIR: cacheDir,
     CA_DIR: caDir,
     // everything upstream is on this machine

@@ -1,3 +1,4 @@
+import { parseAdminListen } from '../admin-listen.ts';
 import { parseAddressSet, readAddressSet } from '../address-set.ts';
 import { parseListenAddress } from '../listen-address.ts';
 import { parseTimeout } from '../nginx-time.ts';
@@ -48,6 +49,15 @@ export const LISTENING = {
     parse: parsePath,
     default: undefined,
     help: 'PEM file of the CAs whose client certificates are a login at `LISTEN_TLS`; the common name is the name of the user. Read again when it changes.',
+    takesEffect: 'restart',
+    since: '0.1.0',
+  },
+  adminListen: {
+    env: 'ADMIN_LISTEN',
+    path: 'listen.admin',
+    parse: parseAdminListen,
+    default: '127.0.0.1:8080 if free',
+    help: 'Address of the admin listener, with [metrics and health](../how-to/monitor.md); `off` for none. With `if free` behind it the proxy does without where another program has the address; otherwise that ends the start.',
     takesEffect: 'restart',
     since: '0.1.0',
   },

@@ -37,6 +37,8 @@ export interface DiskStoreOptions {
   readonly now: () => number;
   /** Told of what failed where no request is there to be told. */
   readonly onFault: (error: unknown, doing: string) => void;
+  /** Told of each object that makes room: its bytes, and milliseconds since anybody asked for it. */
+  readonly onEvicted?: (bytes: number, unused: number) => void;
 }
 
 /** Objects as files named by their digest, in the layout of an OCI image. */
@@ -66,7 +68,7 @@ export function createDiskStore(options: DiskStoreOptions): Store {
     eviction,
     bounds: options.bounds,
     isPinned: (digest) => opened.has(digest),
-    evict: drop,
+    evict,
     kept,
   });
 
@@ -140,6 +142,13 @@ export function createDiskStore(options: DiskStoreOptions): Store {
 
   async function drop(digest: Digest): Promise<void> {
     await remove(digest).catch((error: unknown) => onFault(error, 'deleting an object'));
+  }
+
+  function evict(digest: Digest): Promise<void> {
+    const row = objects.get(digest);
+    if (row !== undefined)
+      options.onEvicted?.(row.size, Math.max(0, now() - (used.get(digest) ?? row.usedAt)));
+    return drop(digest);
   }
 
   async function begin(expected: Digest | undefined): Promise<PartialObject> {
