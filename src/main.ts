@@ -46,10 +46,14 @@ import { createConsiderate } from './upstream/considerate.ts';
 import { createRateLimits } from './upstream/rate-limits.ts';
 import { createDestinations } from './upstream/destinations.ts';
 import { createTokenBroker } from './upstream/token-broker.ts';
+import { createTlsProfiles, tlsFiles } from './upstream/tls/profiles.ts';
 import { createTransport } from './upstream/transport.ts';
-import { trustContext } from './upstream/trust.ts';
 import { createUpstream } from './upstream/upstream.ts';
 import { watchFiles } from './upstream/watched-files.ts';
+import { createDialer, newVia } from './upstream/way/dialer.ts';
+import { createNames } from './upstream/way/names.ts';
+import { createRace } from './upstream/way/race.ts';
+import { createRoutes } from './upstream/way/routes.ts';
 
 const version = readVersion();
 
@@ -108,15 +112,33 @@ async function serve(config: Config): Promise<number> {
     deny: config.tunnelDeny,
     allowLocal: config.allowLocalAddresses,
   });
+  const tls = createTlsProfiles(config);
+  const dialer = createDialer({
+    names: createNames({ ipv4Only: config.disableIpv6, now }),
+    race: createRace(),
+    routes: createRoutes(config),
+    tls,
+    via: newVia(),
+  });
   const direct = createTransport({
+    dialer,
+    tls,
     destinations,
-    secureContext: trustContext(config.extraCaFile),
-    verify: config.verifySsl,
-    ipv4Only: config.disableIpv6,
     connectTimeout: config.proxyConnectTimeout,
     readTimeout: config.proxyReadTimeout,
     sendTimeout: config.proxySendTimeout,
   });
+  const watchedTls = await watchFiles(
+    tlsFiles(config),
+    async () => {
+      tls.reload();
+      log.info('certificates for upstream were read again');
+    },
+    (thrown) => {
+      const { message: reason } = asBreakwaterError(thrown);
+      log.error({ reason }, 'certificates for upstream could not be read again: those from before stay');
+    },
+  );
   const transport = withCircuit(direct, createCircuit(log, now));
   const sourceParts = { transport, matcher, env: process.env, log, now };
   const credentials = createCredentials(matcher, now);
@@ -183,6 +205,7 @@ async function serve(config: Config): Promise<number> {
     onTunnel: (client) => drain.keep(client),
     admission: createAdmission(config, users),
     destinations,
+    dialer,
     peers,
     onRefused: createRefusalLog((line) => accessLog.write(line)),
     now,
@@ -198,6 +221,7 @@ async function serve(config: Config): Promise<number> {
   const whole = await drain.end(config.shutdownTimeout);
   if (!whole) log.warn('connections were cut, as they did not end in time');
   await watched.close();
+  await watchedTls.close();
   await transport.close();
   stopSweep();
   users?.close();

@@ -35,22 +35,6 @@ export const PASSING = {
     help: 'Whether what is pushed is kept in the cache once the registry has accepted it; needs `PROXY_REQUEST_BUFFERING=true`. Who may pull it is asked of the registry as ever.',
     since: '0.1.0',
   },
-  verifySsl: {
-    env: 'VERIFY_SSL',
-    path: 'upstream.verify_tls',
-    parse: parseBoolean,
-    default: 'true',
-    help: 'Whether certificates of registries are verified. `EXTRA_CA_FILE` is the safer way to a private CA.',
-    since: '0.1.0',
-  },
-  disableIpv6: {
-    env: 'DISABLE_IPV6',
-    path: 'upstream.disable_ipv6',
-    parse: parseBoolean,
-    default: 'false',
-    help: 'Whether IPv6 addresses of registries are left unused.',
-    since: '0.1.0',
-  },
   rateLimitReserve: {
     env: 'RATE_LIMIT_RESERVE',
     path: 'upstream.rate_limit_reserve',

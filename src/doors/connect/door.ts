@@ -12,6 +12,7 @@ import { sendError } from '../../pulls/send-error.ts';
 import { asBreakwaterError, BreakwaterError, type ErrorCode } from '../../registry/errors.ts';
 import { registryHost, type RegistryHost } from '../../registry/registry-host.ts';
 import type { Destinations } from '../../upstream/destinations.ts';
+import type { Dialer } from '../../upstream/way/dialer.ts';
 import { MAX_HEADER_SIZE } from '../../upstream/transport.ts';
 import type { Admission, Client } from '../access/admission.ts';
 import type { Peers } from '../peers.ts';
@@ -34,6 +35,7 @@ export interface DoorParts {
   /** Undefined where everybody may do everything. */
   readonly admission: Admission | undefined;
   readonly destinations: Destinations;
+  readonly dialer: Dialer;
   /** Whoever is behind a connection that does not tell itself: behind a balancer, or with a certificate. */
   readonly peers: Peers;
   /** Told of what is turned away before it is an exchange. */
@@ -61,7 +63,7 @@ interface Intercepted {
 export function createDoor(parts: DoorParts): Server {
   const { config, matcher, pulls, site, log, onFinished, admission, destinations, peers, now } = parts;
   const intercept = createIntercept(parts.contexts, config.clientHeaderTimeout, log);
-  const tunnel = createTunnel(config, destinations);
+  const tunnel = createTunnel(config, destinations, parts.dialer);
   const intercepted = new WeakMap<Socket, Intercepted>();
   /** The newest answer of each connection; when it is finished, all before it are. */
   const answers = new WeakMap<Duplex, ServerResponse>();
@@ -111,6 +113,7 @@ export function createDoor(parts: DoorParts): Server {
         'a proxy request needs an http:// URL; https goes through CONNECT',
       );
     }
+    refuseLoop(request);
     request.url = url.pathname + url.search;
     const host = url.hostname.replace(/^\[(.*)\]$/, '$1');
     const port = Number(url.port || 80);
@@ -143,7 +146,16 @@ export function createDoor(parts: DoorParts): Server {
     return pulls.serve(exchange);
   }
 
+  /** What we sent came back: each turn would send it once more. */
+  function refuseLoop({ headers: { via = '' } }: IncomingMessage): void {
+    if (!via.includes(parts.dialer.via)) return;
+    throw new BreakwaterError('PROXY_LOOP', 'this proxy is asked by itself', {
+      mend: 'Unset HTTPS_PROXY and HTTP_PROXY of the proxy, or have them name another one.',
+    });
+  }
+
   async function enter(request: IncomingMessage, client: Socket, head: Buffer): Promise<void> {
+    refuseLoop(request);
     if (intercepted.has(client))
       throw new BreakwaterError('METHOD_NOT_ALLOWED', 'CONNECT inside an intercepted connection');
     const target = parseConnectTarget(request.url ?? '');
