@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Job } from './lab/job.ts';
 import { startLab, type Lab } from './lab/lab.ts';
 import { startProxy, type Proxy } from './lab/proxy.ts';
+import { ANY_MANIFEST } from './upstream/image.ts';
 
 const CORPORATE = '127.0.0.20:8888';
 const SOCKS = '127.0.0.21:1080';
@@ -72,8 +73,14 @@ async function startPlainRegistry(): Promise<void> {
   await reachable(PLAIN);
   const image = await lab.craft({ seed: 'plain', layers: [200_000] });
   await lab.space.run([
-    ...['skopeo', '--insecure-policy', 'copy', '--quiet', '--all', '--preserve-digests'],
-    ...['--dest-tls-verify=false', `dir:${image.folder}`, `docker://${PLAIN}/team/app:1`],
+    'skopeo',
+    '--insecure-policy',
+    'copy',
+    '--quiet',
+    '--all',
+    '--dest-tls-verify=false',
+    `dir:${image.folder}`,
+    `docker://${PLAIN}/team/app:1`,
   ]);
 }
 
@@ -101,7 +108,10 @@ async function pull(proxy: Proxy, ref: string): Promise<string> {
 /** Asks for a tag; gives the status and the body of what came. */
 async function ask(proxy: Proxy, url: string): Promise<{ status: number; body: string }> {
   const { curl } = lab.clients({ proxy: proxy.url, ca: proxy.ca });
-  const { status, body } = await curl.request(url);
+  const { status, body } = await curl.request(url, {
+    headers: { accept: ANY_MANIFEST },
+    flags: ['--proxy', proxy.url],
+  });
   return { status, body: body.toString() };
 }
 
@@ -174,7 +184,7 @@ describe('an HTTP proxy with a login', () => {
       ['.docker.io,192.0.2.0/24', `http://${PLAIN}/v2/`, 200],
       ['*', `http://${PLAIN}/v2/`, 200],
       // and there is nothing past it that knows the name
-      ['ghcr.io', 'https://ghcr.io/v2/', 502],
+      ['ghcr.io', 'https://ghcr.io/v2/team/app/tags/list', 502],
     ] as const) {
       const hosts = await askedMeanwhile(async () => {
         await through({ ...env, REGISTRIES: `http://${PLAIN} ghcr.io`, no_proxy: noProxy }, async (proxy) => {
@@ -203,7 +213,6 @@ describe('an HTTP proxy with a login', () => {
 
   test.each([
     ['no login', `http://${CORPORATE}`, 'It wants a login'],
-    ['a wrong login', `http://build:wr0ngpass@${CORPORATE}`, 'answered 40'],
     ['nobody there', 'http://127.0.0.20:9', 'ECONNREFUSED'],
     ['a name that nobody knows', 'http://proxy.nowhere:3128', 'proxy.nowhere:3128'],
   ])('%s: the failure names the proxy, the setting and what mends it', async (_, address, said) => {
@@ -223,9 +232,21 @@ describe('an HTTP proxy with a login', () => {
     expect(log).not.toContain('wr0ngpass');
   });
 
+  test('a wrong login is told, and not shown', async () => {
+    const log = await through({ HTTPS_PROXY: `http://build:wr0ngpass@${CORPORATE}` }, async (proxy) => {
+      const { status, body } = await ask(proxy, 'https://ghcr.io/v2/team/app/tags/list');
+      expect([status, body]).toEqual([
+        502,
+        expect.stringContaining('does not take the login in HTTPS_PROXY'),
+      ]);
+      expect(body).not.toContain('wr0ngpass');
+    });
+    expect(log).not.toContain('wr0ngpass');
+  });
+
   test('what a company forbids is told as that', async () => {
     await through({ ...env, REGISTRIES: 'forbidden.test' }, async (proxy) => {
-      const { status, body } = await ask(proxy, 'https://forbidden.test/v2/');
+      const { status, body } = await ask(proxy, 'https://forbidden.test/v2/a/tags/list');
       expect([status, body]).toEqual([
         502,
         expect.stringContaining('answered 403 Forbidden for forbidden.test:443'),

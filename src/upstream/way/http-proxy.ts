@@ -49,7 +49,8 @@ export function proxyLogin({ proxy: { login } }: Hop): Readonly<Record<string, s
 export function refusedBy(hop: Hop, status: number, target: string): BreakwaterError {
   const { setting, proxy } = hop;
   const text = `answered ${status} ${STATUS_CODES[status] ?? ''} for ${target}`;
-  if (status === 407) {
+  // tinyproxy says 401 of a login that is wrong
+  if (status === 407 || status === 401) {
     const mend =
       proxy.login === undefined
         ? `It wants a login: write user:password@ before the host in ${setting}.`
