@@ -42,6 +42,8 @@ export function secure(
     secured.once('secureConnect', () => {
       signal.removeEventListener('abort', onAbort);
       secured.off('error', onError);
+      // what is said after the handshake (TLS 1.3: of a client certificate) would be followed by an end that hides it
+      secured.on('error', () => secured.destroy());
       resolve(secured);
     });
   });
