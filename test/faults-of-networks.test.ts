@@ -6,6 +6,9 @@ import type { Job } from './lab/job.ts';
 import { startLab, type Lab } from './lab/lab.ts';
 import { startProxy, type Proxy } from './lab/proxy.ts';
 import type { Space } from './lab/space.ts';
+import { randomBlob } from './upstream/content.ts';
+import { blobPath, expectWhole } from './upstream/paths.ts';
+import { startStage } from './upstream/stage.ts';
 
 /** Where dnsmasq answers, and where nobody does. */
 const NAME_SERVER = '127.0.0.53';
@@ -188,5 +191,37 @@ describe('12: names and addresses', () => {
     await serveNames({});
     const { status, text } = await ask(await start(USUAL));
     expect([status, text]).toEqual([502, expect.stringContaining('UPSTREAM_DNS')]);
+  });
+});
+
+describe('13: upstream through a proxy with a login, and NO_PROXY with a network', () => {
+  // the rest of the row is test/upstream-proxies.test.ts
+  test('a proxy of many addresses is reached at the one that works', async () => {
+    const file = join(lab.work, 'tinyproxy-13.conf');
+    await writeFile(file, 'Port 8888\nListen 127.0.0.20\nBasicAuth build s3cr3t\n');
+    const corporate = lab.space.start(['tinyproxy', '-d', '-c', file]);
+    try {
+      await serveNames({ 'proxy.corp.test': [HOLE_V6, CLOSED, '127.0.0.20'] });
+      const proxy = await start(USUAL, { HTTPS_PROXY: 'http://build:s3cr3t@proxy.corp.test:8888' });
+      const { status, seconds } = await ask(proxy);
+      expect(status).toBe(200);
+      expect(seconds).toBeLessThan(4);
+    } finally {
+      await corporate.stop();
+    }
+  });
+});
+
+// 14, registries on odd ports with private CAs, plain HTTP and mutual TLS, is test/registries-with-private-cas.test.ts
+describe('time-outs', () => {
+  test('an answer is waited for while bytes flow, however long the whole takes', async () => {
+    // a tenth of a megabyte a second and a time-out of one second, as 40 GB at 1 MB/s and one of a minute
+    const blob = randomBlob('slow', 500_000);
+    await using stage = await startStage({ env: { PROXY_READ_TIMEOUT: '1s', SEND_TIMEOUT: '1s' } });
+    stage.registry.put({ repository: 'team/slow', blobs: [blob] });
+    stage.registry.on({ method: 'GET', path: blobPath('team/slow', blob) }, { rate: 100_000 });
+    const began = performance.now();
+    expectWhole(await stage.client.get(blobPath('team/slow', blob)), blob);
+    expect(performance.now() - began).toBeGreaterThan(3_000);
   });
 });

@@ -45,9 +45,17 @@ export async function openListeners({ config, door, peers, drain, log }: Listene
   const behind = balancers.sources.length > 0;
   const plain = behind ? front((socket, address) => enter(socket, { address, user: undefined })) : door;
   try {
-    const addresses = [await listen(plain, config.listen)];
+    const [first, ...others] = config.listen;
+    const addresses = first === undefined ? [] : [await listen(plain, first)];
     // its clock for slow headers starts with it
     if (behind) door.emit('listening');
+    for (const place of others)
+      addresses.push(
+        await listen(
+          front((socket, address) => enter(socket, { address, user: undefined })),
+          place,
+        ),
+      );
     if (tls !== undefined && config.listenTls !== undefined) {
       const secure = front((socket, address) => tls.enter(socket, address));
       addresses.push(await listen(secure, config.listenTls, 'LISTEN_TLS'));
