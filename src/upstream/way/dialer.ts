@@ -157,9 +157,15 @@ export function createDialer({ names, race, routes, tls, via }: DialerParts): Di
       await checkBeyondProxy(host, check);
       const socket = await dialProxy(hop, clock);
       const target = `${host.includes(':') ? `[${host}]` : host}:${port}`;
-      return hop.proxy.scheme === 'socks5'
-        ? connectThrough(socket, hop, host, port, clock.signal)
-        : tunnelThrough(socket, hop, target, via, clock.signal);
+      try {
+        return hop.proxy.scheme === 'socks5'
+          ? await connectThrough(socket, hop, host, port, clock.signal)
+          : await tunnelThrough(socket, hop, target, via, clock.signal);
+      } catch (thrown) {
+        if (thrown instanceof BreakwaterError) throw thrown;
+        const reason = thrown instanceof Error ? thrown.message : String(thrown);
+        throw proxyError(hop, `did not connect with ${target}: ${reason}`, { cause: thrown });
+      }
     },
   };
 }
