@@ -1,5 +1,4 @@
 import { dirname } from 'node:path';
-import { pino } from 'pino';
 import { deriveSecret, loadAuthority } from './ca/authority.ts';
 import { createLeafContexts } from './ca/contexts.ts';
 import { createAcceptance } from './cache/acceptance.ts';
@@ -22,9 +21,9 @@ import { hangUpSignal } from './doors/hang-up-signal.ts';
 import type { Peers } from './doors/peers.ts';
 import { stopSignal } from './doors/stop-signal.ts';
 import { createSite } from './doors/site/site.ts';
+import { openAccessLines } from './observe/access-lines.ts';
 import { createAccessLog } from './observe/access-log.ts';
 import { endOnCrash } from './observe/crash.ts';
-import { createLineWriter } from './observe/line-writer.ts';
 import { createLog } from './observe/log.ts';
 import { createMeters } from './observe/meters.ts';
 import { createReadiness } from './observe/readiness.ts';
@@ -57,6 +56,7 @@ import { createRateLimits } from './upstream/rate-limits.ts';
 import { createReplaceableTransport } from './upstream/replaceable-transport.ts';
 import { createTokenBroker } from './upstream/token-broker.ts';
 import { createUpstream } from './upstream/upstream.ts';
+import { newVia } from './upstream/way/dialer.ts';
 import { createWayOut, type WayOut } from './upstream/way-out.ts';
 
 const version = readVersion(dirname(import.meta.dirname));
@@ -76,13 +76,8 @@ async function serve(first: LoadedConfig, read: () => LoadedConfig): Promise<num
   const now = Date.now;
   const onHangUp = hangUpSignal();
   const log = createLog(configInForce.logLevel);
-  const accessLines = pino.destination({ dest: 1, sync: false });
-  const accessLog = createLineWriter((lines) => void accessLines.write(lines));
-  const flushLines = (): void => {
-    accessLog.flush();
-    accessLines.flushSync();
-  };
-  endOnCrash(log, flushLines);
+  const accessLog = openAccessLines();
+  endOnCrash(log, () => accessLog.flush());
   const authority = await loadAuthority({
     directory: configInForce.caDir,
     certificateFile: configInForce.caCrtFile,
@@ -132,7 +127,9 @@ async function serve(first: LoadedConfig, read: () => LoadedConfig): Promise<num
   const issued = createIssuedTokens();
   const limits = createRateLimits(() => configInForce.rateLimitReserve, log, now);
 
-  let wayOut = createWayOut(configInForce, meters.onAnswered, log, now);
+  const via = newVia();
+  const wayOutParts = { via, onAnswered: meters.onAnswered, log, now };
+  let wayOut = createWayOut(configInForce, wayOutParts);
   const lists = (host: string, port: number): boolean => wayOut.matcher(host, port);
   const transport = createReplaceableTransport(wayOut.transport, (thrown) =>
     log.error(
@@ -183,12 +180,16 @@ async function serve(first: LoadedConfig, read: () => LoadedConfig): Promise<num
   };
   const challenges = createStoredChallenges(replies, now);
   /** What one configuration makes of all that lives on. */
-  function inForceOf(config: Config, { matcher, destinations }: WayOut, users: Users | undefined): InForce {
+  function inForceOf(
+    config: Config,
+    { matcher, destinations, dialer }: WayOut,
+    users: Users | undefined,
+  ): InForce {
     return {
       matcher,
       destinations,
       admission: createAdmission(config, users),
-      tunnel: createTunnel(config, destinations),
+      tunnel: createTunnel(config, destinations, dialer),
       pulls: createPulls({
         ...shared,
         config,
@@ -226,6 +227,7 @@ async function serve(first: LoadedConfig, read: () => LoadedConfig): Promise<num
   const door = createDoor({
     inForce: () => inForce,
     timeouts: configInForce,
+    via,
     contexts: createLeafContexts(authority),
     site: createSite(authority),
     log,
@@ -264,7 +266,7 @@ async function serve(first: LoadedConfig, read: () => LoadedConfig): Promise<num
   async function apply(next: Config): Promise<void> {
     watched.watch(credentialFiles(process.env, next));
     try {
-      const nextWayOut = createWayOut(next, meters.onAnswered, log, now);
+      const nextWayOut = createWayOut(next, wayOutParts);
       const sources = await readSources(next, nextWayOut);
       const nextUsers = await usersOf(next);
       inForce = inForceOf(next, nextWayOut, nextUsers);
@@ -305,6 +307,6 @@ async function serve(first: LoadedConfig, read: () => LoadedConfig): Promise<num
   await store.close();
   index.close();
   admin.close();
-  flushLines();
+  accessLog.flush();
   return 0;
 }

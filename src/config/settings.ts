@@ -8,6 +8,7 @@ import { LISTENING } from './settings/listening.ts';
 import { PASSING } from './settings/passing.ts';
 import { PRIVATE } from './settings/private.ts';
 import { REGISTRIES } from './settings/registries.ts';
+import { ROUTING } from './settings/routing.ts';
 import { TAGS } from './settings/tags.ts';
 import { TIMEOUTS } from './settings/timeouts.ts';
 
@@ -22,6 +23,7 @@ export const SETTINGS = {
   ...CACHING,
   ...TAGS,
   ...PASSING,
+  ...ROUTING,
   ...TIMEOUTS,
   ...DIAGNOSING,
 } as const;
@@ -42,6 +44,7 @@ export const SETTING_GROUPS: readonly SettingGroup[] = [
   { title: 'Cache', settings: CACHING },
   { title: 'Tags', settings: TAGS },
   { title: 'Pushing and upstream', settings: PASSING },
+  { title: 'The way to the registries', settings: ROUTING },
   { title: 'Timeouts', settings: TIMEOUTS },
   { title: 'Logging and debugging', settings: DIAGNOSING },
 ];

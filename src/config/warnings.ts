@@ -70,7 +70,9 @@ function openDoor(config: Config): readonly string[] {
     allowClients.sources.length > 0 ||
     accessRules.length > 0 ||
     (proxyUsersFile ?? listenTlsClientCaFile) !== undefined;
-  const reached = [listen, listenTls].some((address) => address !== undefined && !isLoopback(address.host));
+  const reached = [...listen, ...(listenTls === undefined ? [] : [listenTls])].some(
+    (place) => 'host' in place && !isLoopback(place.host),
+  );
   return limited || !reached
     ? []
     : [

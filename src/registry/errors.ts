@@ -1,20 +1,6 @@
 import type { OutgoingHttpHeaders } from 'node:http';
+import { kind, type ErrorKind, type ErrorSource } from './error-kind.ts';
 import { nameOf } from './trace.ts';
-
-/** Who caused a failure: it decides what an operator looks at first. */
-export type ErrorSource = 'client' | 'upstream' | 'internal' | 'configuration';
-
-interface ErrorKind {
-  /** HTTP status sent to the client. */
-  readonly status: number;
-  /** Code in the OCI error body: distribution-spec "Error Codes", or `UNKNOWN` where the spec has none. */
-  readonly oci: string;
-  readonly source: ErrorSource;
-  /** Whether the same request may succeed if it is simply made again. */
-  readonly retryable: boolean;
-  /** One sentence for the reference page. */
-  readonly help: string;
-}
 
 /** Every failure Breakwater can name, declared once; `docs/reference/errors.md` lists exactly these. */
 export const ERRORS = {
@@ -138,7 +124,21 @@ export const ERRORS = {
     'UNKNOWN',
     'upstream',
     false,
-    "The registry's certificate was not accepted; EXTRA_CA_FILE adds a private CA.",
+    'No TLS with the registry: its certificate was not accepted (EXTRA_CA_FILE, EXTRA_CA_DIR and CONNECTION_RULES add a private CA), it does not speak TLS on this port, or it refused the handshake; the message tells which.',
+  ),
+  UPSTREAM_PROXY: kind(
+    502,
+    'UNKNOWN',
+    'upstream',
+    true,
+    'A proxy on the way to the registry (HTTPS_PROXY, HTTP_PROXY, CONNECTION_RULES) cannot be reached, refuses, wants another login, or does not reach the registry.',
+  ),
+  PROXY_LOOP: kind(
+    508,
+    'UNSUPPORTED',
+    'client',
+    false,
+    'The request came from this very proxy: HTTPS_PROXY or HTTP_PROXY in its own environment leads back to it.',
   ),
   UPSTREAM_TIMEOUT: kind(
     504,
@@ -248,10 +248,6 @@ export const ERRORS = {
 } as const satisfies Record<string, ErrorKind>;
 
 export type ErrorCode = keyof typeof ERRORS;
-
-function kind(status: number, oci: string, source: ErrorSource, retryable: boolean, help: string): ErrorKind {
-  return { status, oci, source, retryable, help };
-}
 
 interface ErrorOptions {
   readonly cause?: unknown;

@@ -9,7 +9,7 @@ export interface Circuit {
   /**
    * Lets a request go, or throws the failure that is remembered, where the host is left alone for now. When the
    * pause is over one request goes ahead, and the others wait for what becomes of it no more than before.
-   * @throws `UPSTREAM_DNS` or `UPSTREAM_CONNECT`.
+   * @throws `UPSTREAM_DNS`, `UPSTREAM_CONNECT` or `UPSTREAM_PROXY`.
    */
   check(host: string): void;
   reached(host: string): void;
@@ -27,7 +27,7 @@ interface Break {
 export const FIRST_PAUSE_MS = 1_000;
 export const LONGEST_PAUSE_MS = 15_000;
 /** What says that a host is away, not that one answer went wrong. */
-const AWAY = new Set(['UPSTREAM_DNS', 'UPSTREAM_CONNECT']);
+const AWAY = new Set(['UPSTREAM_DNS', 'UPSTREAM_CONNECT', 'UPSTREAM_PROXY']);
 /** A host that is forgotten is asked again: nothing is lost but the time of one request. */
 const MAX_HOSTS = 10_000;
 
@@ -49,6 +49,7 @@ export function createCircuit(log: Logger, now: () => number): Circuit {
       const { failure } = broken;
       throw new BreakwaterError(failure.code, `${failure.message} (remembered; asked again in a moment)`, {
         cause: failure,
+        ...(failure.mend === undefined ? {} : { mend: failure.mend }),
       });
     },
     reached,

@@ -1,13 +1,15 @@
-import { lookup as systemLookup } from 'node:dns';
-import { isIP, type LookupFunction } from 'node:net';
+import { isIP } from 'node:net';
 import { parseAddressSet, type AddressSet } from '../config/address-set.ts';
 import { addressAndEmbedded } from '../config/embedded-address.ts';
 import type { RegistryMatcher } from '../config/registry-pattern.ts';
 import { namesTarget, type TargetPattern } from '../config/target-list.ts';
 import { BreakwaterError } from '../registry/errors.ts';
 
-/** Gives the failure of leading to an address; undefined where a connection may lead there. */
-export type AddressCheck = (address: string) => BreakwaterError | undefined;
+/**
+ * Gives the failure of leading to an address; undefined where a connection may lead there. The address is undefined
+ * where only a proxy on the way knows it: what is refused is what this machine reaches, and the proxy is elsewhere.
+ */
+export type AddressCheck = (address: string | undefined) => BreakwaterError | undefined;
 
 /** Decides where connections may lead: whoever names a host must not reach what only this machine should. */
 export interface Destinations {
@@ -56,7 +58,7 @@ export function createDestinations({ matcher, allow, deny, allowLocal }: Destina
     ofRegistries(host, port) {
       if (matcher.names(host, port)) return undefined;
       return (address) => {
-        const reason = reasonAgainst(address, port);
+        const reason = address === undefined ? undefined : reasonAgainst(address, port);
         if (reason === undefined) return undefined;
         const message = `${host} leads to ${address}, and ${reason}`;
         return new BreakwaterError('UPSTREAM_ADDRESS', message, { mend: mendOf(reason) });
@@ -76,6 +78,7 @@ export function createDestinations({ matcher, allow, deny, allowLocal }: Destina
       if (!named && (networks.length === 0 || isIP(host) !== 0))
         throw refused(`${host}:${port}`, none, ALLOW_MEND);
       return (address) => {
+        if (address === undefined) return named ? undefined : refused(`${host}:${port}`, none, ALLOW_MEND);
         const reason = reasonAgainst(address, port);
         if (reason !== undefined) return refused(`${host}:${port} at ${address}`, reason, mendOf(reason));
         if (named || networks.some((pattern) => namesTarget(pattern, address, port))) return undefined;
@@ -92,28 +95,6 @@ const LOCAL_MEND =
 
 function mendOf(reason: string): string {
   return reason.startsWith('TUNNEL_DENY') ? DENIED_MEND : LOCAL_MEND;
-}
-
-/**
- * Resolves as the system does and hands on only the addresses that may be led to, so that what was checked is what is
- * connected with. For a host that is an address no resolver is asked: see `checkLiteral`.
- */
-export function checkedLookup(check: AddressCheck, lookup: LookupFunction = systemLookup): LookupFunction {
-  return (host, options, callback) => {
-    lookup(host, { ...options, all: true }, (error, found) => {
-      if (error !== null) return callback(error, []);
-      const addresses = typeof found === 'string' ? [{ address: found, family: isIP(found) }] : found;
-      const good = addresses.filter(({ address }) => check(address) === undefined);
-      const [first] = good;
-      if (first === undefined) {
-        const [refused] = addresses;
-        const reason = refused === undefined ? undefined : check(refused.address);
-        return callback(reason ?? new Error(`${host} has no address`), []);
-      }
-      if (options.all === true) callback(null, good);
-      else callback(null, first.address, first.family);
-    });
-  };
 }
 
 /** The failure of leading to a host that is an address itself. */

@@ -1,14 +1,17 @@
 import { BreakwaterError, type ErrorCode } from '../registry/errors.ts';
+import { tlsFailure } from './tls/failure.ts';
 
 const CODE_OF: Readonly<Record<string, ErrorCode>> = {
   ENOTFOUND: 'UPSTREAM_DNS',
   EAI_AGAIN: 'UPSTREAM_DNS',
+  EAI_FAIL: 'UPSTREAM_DNS',
+  ENODATA: 'UPSTREAM_DNS',
+  DNS_TIMEOUT: 'UPSTREAM_DNS',
   ECONNREFUSED: 'UPSTREAM_CONNECT',
   EHOSTUNREACH: 'UPSTREAM_CONNECT',
   ENETUNREACH: 'UPSTREAM_CONNECT',
   EADDRNOTAVAIL: 'UPSTREAM_CONNECT',
   ETIMEDOUT: 'UPSTREAM_CONNECT',
-  UND_ERR_CONNECT_TIMEOUT: 'UPSTREAM_CONNECT',
   UND_ERR_HEADERS_TIMEOUT: 'UPSTREAM_TIMEOUT',
   UND_ERR_BODY_TIMEOUT: 'UPSTREAM_TIMEOUT',
   UND_ERR_SOCKET: 'UPSTREAM_RESET',
@@ -21,6 +24,8 @@ const CODE_OF: Readonly<Record<string, ErrorCode>> = {
 /** Names what went wrong on the way to `host`; the cause is kept for the log. */
 export function upstreamFailure(thrown: unknown, host: string): BreakwaterError {
   if (thrown instanceof BreakwaterError) return thrown;
+  const tls = tlsFailure(thrown, host);
+  if (tls !== undefined) return tls;
   const code = errorCode(thrown);
   const message = thrown instanceof Error ? thrown.message : String(thrown);
   return new BreakwaterError(failureCode(code, message), `${host}: ${message || code}`, { cause: thrown });
@@ -29,17 +34,11 @@ export function upstreamFailure(thrown: unknown, host: string): BreakwaterError 
 function failureCode(code: string, message: string): ErrorCode {
   const known = CODE_OF[code];
   if (known !== undefined) return known;
-  if (code.startsWith('HPE_') || MALFORMED.test(message)) return 'UPSTREAM_PROTOCOL';
-  if (code.startsWith('ERR_TLS') || code.startsWith('ERR_SSL') || /certificate/i.test(message)) {
-    return 'UPSTREAM_TLS';
-  }
-  return TLS_CODES.test(code) ? 'UPSTREAM_TLS' : 'UPSTREAM_RESET';
+  return code.startsWith('HPE_') || MALFORMED.test(message) ? 'UPSTREAM_PROTOCOL' : 'UPSTREAM_RESET';
 }
 
 /** undici's parser names no code where an answer breaks the grammar. */
 const MALFORMED = /^Response does not match the HTTP\/1\.1 protocol/;
-/** OpenSSL's verification results, as Node spells them (X509_V_ERR_*). */
-const TLS_CODES = /^(CERT_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|CRL_|HOSTNAME_MISMATCH|INVALID_(CA|PURPOSE))/;
 
 function errorCode(thrown: unknown): string {
   // an AggregateError of happy eyeballs carries the codes in its parts

@@ -2,10 +2,14 @@ import type { LookupAddress } from 'node:dns';
 import { createServer, type Server } from 'node:http';
 import { createServer as createTcpServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
-import { createSecureContext } from 'node:tls';
 import { afterEach, expect, test, vi } from 'vitest';
 import { asBreakwaterError } from '../registry/errors.ts';
+import { createTlsProfiles } from './tls/profiles.ts';
 import { createTransport, type Transport } from './transport.ts';
+import { createDialer, newVia } from './way/dialer.ts';
+import { createNames } from './way/names.ts';
+import { createRace } from './way/race.ts';
+import { createRoutes } from './way/routes.ts';
 
 /** What the names of this test resolve to. */
 let addresses: string[];
@@ -31,10 +35,12 @@ function get(port: number, scheme = 'http') {
 }
 
 function create(connectTimeout: number): void {
+  const none = { httpsProxy: undefined, httpProxy: undefined, noProxy: [], connections: [] };
+  const tls = createTlsProfiles({ ...none, extraCaFile: undefined, extraCaDir: undefined, verifySsl: true });
+  const names = createNames({ ipv4Only: true, now: Date.now });
   transport = createTransport({
-    secureContext: createSecureContext(),
-    verify: true,
-    ipv4Only: true,
+    dialer: createDialer({ names, race: createRace(), routes: createRoutes(none), tls, via: newVia() }),
+    tls,
     connectTimeout,
     readTimeout: 60_000,
     sendTimeout: 60_000,

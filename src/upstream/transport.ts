@@ -1,30 +1,25 @@
-import { lookup } from 'node:dns';
-import type { LookupFunction } from 'node:net';
-import type { SecureContext } from 'node:tls';
-import { LRUCache } from 'lru-cache';
-import { Agent, buildConnector, type Dispatcher } from 'undici';
+import type { Socket } from 'node:net';
+import { Agent, type buildConnector, type Dispatcher } from 'undici';
+import { proxyName } from '../config/proxy-address.ts';
+import { BreakwaterError } from '../registry/errors.ts';
 import { acceptBareLf } from './bare-lf.ts';
-import { checkedLookup, checkLiteral, type Destinations } from './destinations.ts';
+import type { Destinations } from './destinations.ts';
 import { upstreamFailure } from './failure.ts';
 import { startSending } from './sending.ts';
+import type { TlsProfiles } from './tls/profiles.ts';
+import { secure } from './tls/secure.ts';
+import { createClock, type Dialer } from './way/dialer.ts';
+import { proxyLogin, refusedBy } from './way/http-proxy.ts';
+import type { Hop } from './way/routes.ts';
 
 /** Google Artifact Registry sends 21 KB of headers; Node's own limit is 16. */
 export const MAX_HEADER_SIZE = 128 * 1024;
 /** Requests to one origin under way at once; more wait in its queue, none fails. */
 const CONNECTIONS_PER_ORIGIN = 128;
-/** Hosts beside the registries, such as their CDNs, whose TLS sessions are remembered. */
-const CHECKED_ORIGINS = 500;
-
-/** Addresses of a host that are tried before the time for its connection is over. */
-const MAX_ADDRESSES = 16;
-/** The least time for one of them, as in Node. */
-const MIN_ATTEMPT_MS = 250;
 
 export interface TransportOptions {
-  /** Holds what chains are checked against. */
-  readonly secureContext: SecureContext;
-  readonly verify: boolean;
-  readonly ipv4Only: boolean;
+  readonly dialer: Dialer;
+  readonly tls: TlsProfiles;
   readonly destinations: Destinations;
   /** Milliseconds to a connection, and to the first header. */
   readonly connectTimeout: number;
@@ -57,12 +52,10 @@ export interface Transport {
   close(): Promise<void>;
 }
 
-/** As all of a host's addresses are wanted: asked for a family Node tries but the first one. */
-const lookupIpv4: LookupFunction = (host, options, callback) =>
-  lookup(host, { ...options, family: 4 }, callback);
-
 export function createTransport(options: TransportOptions): Transport {
-  const agent = new Agent({
+  const { dialer, tls, destinations, connectTimeout } = options;
+  const closing = new AbortController();
+  const common = {
     allowH2: false,
     connections: CONNECTIONS_PER_ORIGIN,
     pipelining: 1,
@@ -71,33 +64,91 @@ export function createTransport(options: TransportOptions): Transport {
     headersTimeout: options.readTimeout,
     // its clock stops under back-pressure, so whoever reads the body watches over it
     bodyTimeout: 0,
-    connect: guardedConnector(
-      options.destinations,
-      {
-        allowH2: false,
-        secureContext: options.secureContext,
-        rejectUnauthorized: options.verify,
-        timeout: options.connectTimeout,
-        // one address after the other, each with its share of the time; the last one with all that is left
-        autoSelectFamily: true,
-        autoSelectFamilyAttemptTimeout: Math.max(
-          MIN_ATTEMPT_MS,
-          Math.floor(options.connectTimeout / MAX_ADDRESSES),
-        ),
-      },
-      options.ipv4Only ? lookupIpv4 : lookup,
-    ),
+  } as const;
+
+  /** The time of one connection, with TLS and all proxies on the way. */
+  const newClock = (): ReturnType<typeof createClock> =>
+    createClock(
+      connectTimeout,
+      () =>
+        Object.assign(new Error(`no connection in ${connectTimeout} ms, at none of its addresses`), {
+          code: 'ETIMEDOUT',
+        }),
+      closing.signal,
+    );
+
+  async function connectTo({ hostname, port: written, protocol }: Place): Promise<Socket> {
+    const traffic = protocol === 'http:' ? 'http' : 'https';
+    const host = bareHost(hostname);
+    const port = portOf(written, protocol);
+    const check = destinations.ofRegistries(host, port);
+    using clock = newClock();
+    const socket = await dialer.dial({ traffic, host, port, check, clock });
+    return traffic === 'http' ? socket : await secure(socket, tls.profileFor(host, port), clock.signal);
+  }
+
+  const agent = new Agent({
+    ...common,
+    connect: acceptBareLf((target, callback) => void tell(connectTo(target), callback)),
   });
+
+  /** Through an HTTP proxy plain HTTP goes as requests for whole URLs, to agents whose only origin is the proxy. */
+  const forwarders = new Map<string, Agent>();
+  function forwarderFor(hop: Hop): Agent {
+    const key = `${hop.setting} ${proxyName(hop.proxy)} ${hop.proxy.scheme}`;
+    let forwarder = forwarders.get(key);
+    if (forwarder === undefined) {
+      forwarder = new Agent({
+        ...common,
+        connect: acceptBareLf((_target, callback) => {
+          async function connectToProxy(): Promise<Socket> {
+            using clock = newClock();
+            return await dialer.dialProxy(hop, clock);
+          }
+          void tell(connectToProxy(), callback);
+        }),
+      });
+      forwarders.set(key, forwarder);
+    }
+    return forwarder;
+  }
+
+  /** Where a request goes first, and what it says there beside what it would say anyway. */
+  async function firstStop(url: URL): Promise<FirstStop> {
+    const direct = {
+      agent,
+      origin: url.origin,
+      path: url.pathname + url.search,
+      headers: {},
+      hop: undefined,
+    };
+    if (url.protocol !== 'http:') return direct;
+    const host = bareHost(url.hostname);
+    const port = portOf(url.port, url.protocol);
+    const hop = dialer.routes('http', host, port);
+    if (hop === undefined || hop.proxy.scheme === 'socks5') return direct;
+    await dialer.checkBeyondProxy(host, destinations.ofRegistries(host, port));
+    return {
+      agent: forwarderFor(hop),
+      // what the connection is made of is the agent's business: TLS is in it already
+      origin: `http://${proxyName(hop.proxy)}`,
+      path: `${url.origin}${url.pathname}${url.search}`,
+      headers: { host: url.host, via: dialer.via, ...proxyLogin(hop) },
+      hop,
+    };
+  }
+
   return {
     async send({ url, method, headers, body, upload, signal }) {
       const { sendTimeout, readTimeout } = options;
       const sending = upload && startSending(upload, { host: url.host, sendTimeout, readTimeout, signal });
       try {
-        const answer = await agent.request({
-          origin: url.origin,
-          path: url.pathname + url.search,
+        const { agent: first, origin, path, headers: further, hop } = await firstStop(url);
+        const answer = await first.request({
+          origin,
+          path,
           method,
-          headers: { ...headers },
+          headers: { ...headers, ...further },
           body: sending?.body ?? body ?? null,
           signal: sending?.signal ?? signal ?? null,
           // its clock would run while the client is waited for
@@ -105,6 +156,10 @@ export function createTransport(options: TransportOptions): Transport {
         });
         // whoever reads the body is told of its break; one that is dropped has nobody to tell
         answer.body.on('error', () => undefined);
+        if (hop !== undefined && OF_A_PROXY.has(answer.statusCode)) {
+          await answer.body.dump();
+          throw refusedBy(hop, answer.statusCode, url.host);
+        }
         return { status: answer.statusCode, headers: answer.headers, body: answer.body };
       } catch (thrown) {
         throw upstreamFailure(thrown, url.host);
@@ -112,30 +167,47 @@ export function createTransport(options: TransportOptions): Transport {
         sending?.answered();
       }
     },
-    close: () => agent.destroy(),
+    async close() {
+      closing.abort(new BreakwaterError('SHUTTING_DOWN', 'the proxy is stopping'));
+      await Promise.all([agent, ...forwarders.values()].map((each) => each.destroy()));
+    },
   };
 }
 
-/** Makes connections, each to an address that was checked where its host is not one that the configuration names. */
-function guardedConnector(
-  destinations: Destinations,
-  options: buildConnector.BuildOptions,
-  resolve: LookupFunction,
-): buildConnector.connector {
-  const connect = acceptBareLf(buildConnector({ ...options, lookup: resolve }));
-  // one each, as the check is one of host and port and a connector keeps the TLS sessions
-  const checked = new LRUCache<string, buildConnector.connector>({ max: CHECKED_ORIGINS });
-  return (target, callback) => {
-    const { hostname } = target;
-    const port = Number(target.port || (target.protocol === 'http:' ? 80 : 443));
-    const check = destinations.ofRegistries(hostname, port);
-    if (check === undefined) return connect(target, callback);
-    const refusal = checkLiteral(hostname, check);
-    if (refusal !== undefined) return callback(refusal, null);
-    const key = `${hostname}:${port}`;
-    const connector =
-      checked.get(key) ?? acceptBareLf(buildConnector({ ...options, lookup: checkedLookup(check, resolve) }));
-    checked.set(key, connector);
-    connector(target, callback);
-  };
+/** What no registry answers: a login at the proxy is wanted, or the request came back to us. */
+const OF_A_PROXY: ReadonlySet<number> = new Set([407, 508]);
+
+interface FirstStop {
+  readonly agent: Agent;
+  readonly origin: string;
+  readonly path: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly hop: Hop | undefined;
+}
+
+interface Place {
+  readonly hostname: string;
+  readonly port: string;
+  readonly protocol: string;
+}
+
+function portOf(port: string, protocol: string): number {
+  return Number(port || (protocol === 'http:' ? 80 : 443));
+}
+
+/** A URL has an IPv6 address in brackets. */
+function bareHost(hostname: string): string {
+  return hostname.startsWith('[') ? hostname.slice(1, -1) : hostname;
+}
+
+/** Makes a connection as undici wants one made. */
+async function tell(connecting: Promise<Socket>, callback: buildConnector.Callback): Promise<void> {
+  let socket: Socket;
+  try {
+    socket = await connecting;
+  } catch (thrown) {
+    return callback(thrown instanceof Error ? thrown : new Error(String(thrown)), null);
+  }
+  socket.setKeepAlive(true, 60_000);
+  callback(null, socket);
 }

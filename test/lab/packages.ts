@@ -9,11 +9,13 @@ const PACKAGES = [
   'busybox-static',
   'containerd',
   'curl',
+  'dnsmasq-base',
   'docker-registry',
   'docker.io',
   'e2fsprogs',
   'iproute2',
   'iptables',
+  'microsocks',
   'netavark',
   'openssl',
   'podman',
@@ -22,6 +24,7 @@ const PACKAGES = [
   'shellcheck',
   'skopeo',
   'strace',
+  'tinyproxy',
   'util-linux',
 ] as const;
 

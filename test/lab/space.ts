@@ -57,6 +57,22 @@ export class Space {
     return new Space(holder, hostsFile, this.env);
   }
 
+  /** A space inside this one whose names come from the name servers of a `resolv.conf`, and from nowhere else. */
+  async withNameServers(folder: string, resolvConf: string): Promise<Space> {
+    await mkdir(folder, { recursive: true });
+    const file = (name: string): string => join(folder, name);
+    await writeFile(file('hosts'), hostsText([]));
+    await writeFile(file('resolv.conf'), resolvConf);
+    await writeFile(file('nsswitch.conf'), 'hosts: files dns\n');
+    const mounts = ['hosts', 'resolv.conf', 'nsswitch.conf'].map(
+      (name) => `mount --bind ${file(name)} /etc/${name}`,
+    );
+    const script = [...mounts, 'echo ready', 'read -r'].join('; ');
+    const holder = this.start(['unshare', '--mount', 'bash', '-ec', script], { stdin: 'pipe' });
+    await ready(holder);
+    return new Space(holder, file('hosts'), this.env);
+  }
+
   async close(): Promise<void> {
     this.#holder.closeStdin();
     await this.#holder.exited;

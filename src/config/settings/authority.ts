@@ -1,7 +1,7 @@
 import { parsePath, parseSecret } from '../plain-values.ts';
 import type { Setting } from '../setting.ts';
 
-/** The certificate authority that clients trust, and the ones that the proxy trusts. */
+/** The certificate authority that clients trust. */
 export const AUTHORITY = {
   caDir: {
     env: 'CA_DIR',
@@ -47,15 +47,6 @@ export const AUTHORITY = {
     default: undefined,
     help: 'Accepted and without effect: serial numbers are random.',
     takesEffect: 'restart',
-    since: '0.1.0',
-  },
-  extraCaFile: {
-    env: 'EXTRA_CA_FILE',
-    path: 'upstream.extra_ca_file',
-    parse: parsePath,
-    default: undefined,
-    help: 'PEM file of certificates that upstream registries may be signed by, beside the public ones.',
-    takesEffect: 'reload',
     since: '0.1.0',
   },
 } as const satisfies Record<string, Setting<unknown>>;

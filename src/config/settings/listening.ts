@@ -1,6 +1,6 @@
 import { parseAdminListen } from '../admin-listen.ts';
 import { parseAddressSet, readAddressSet } from '../address-set.ts';
-import { parseListenAddress } from '../listen-address.ts';
+import { parseListenAddress, parseListenPlaces, readListenPlaces } from '../listen-address.ts';
 import { parseTimeout } from '../nginx-time.ts';
 import { parseCount, parsePath } from '../plain-values.ts';
 import type { Setting } from '../setting.ts';
@@ -10,9 +10,10 @@ export const LISTENING = {
   listen: {
     env: 'LISTEN',
     path: 'listen.address',
-    parse: parseListenAddress,
+    parse: parseListenPlaces,
+    parseStructure: readListenPlaces,
     default: '0.0.0.0:3128',
-    help: 'Address of the proxy: `host:port`, `[::]:3128`, or a port alone for every IPv4 address.',
+    help: 'Addresses of the proxy, divided by spaces: `host:port`, `[::]:3128` (IPv6, and IPv4 too where the system has it so), a port alone for every IPv4 address, `unix:/path` for a socket in the file system. Clients of such a socket have no address.',
     takesEffect: 'restart',
     since: '0.1.0',
   },

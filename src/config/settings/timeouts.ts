@@ -53,7 +53,7 @@ export const TIMEOUTS = {
     path: 'timeouts.upstream.connect',
     parse: parseTimeout,
     default: '5s',
-    help: 'How long a connection to a registry may take to be made, its name, all its addresses and TLS included.',
+    help: 'How long a connection to a registry may take to be made from when an address of it is known: all its addresses, proxies on the way and TLS included. Its name may take 10 seconds before that.',
     takesEffect: 'reload',
     since: '0.1.0',
   },

@@ -42,6 +42,8 @@ export interface DoorParts {
   readonly onFinished: (exchange: Exchange) => void;
   /** Told of each connection that becomes a tunnel. */
   readonly onTunnel: (client: Socket) => void;
+  /** What stands in the `Via` of all that the proxy sends. */
+  readonly via: string;
   /** Whoever is behind a connection that does not tell itself: behind a balancer, or with a certificate. */
   readonly peers: Peers;
   /** Told of what is turned away before it is an exchange. */
@@ -121,6 +123,7 @@ export function createDoor(parts: DoorParts): Server {
 
   /** Answers a request that names the host it is for, as plain HTTP goes through a proxy. */
   async function answerThrough(request: IncomingMessage, response: ServerResponse, url: URL): Promise<void> {
+    refuseLoop(request);
     request.url = url.pathname + url.search;
     const host = url.hostname.replace(/^\[(.*)\]$/, '$1');
     const port = Number(url.port || 80);
@@ -160,8 +163,17 @@ export function createDoor(parts: DoorParts): Server {
     return pulls.serve(exchange);
   }
 
+  /** What we sent came back: each turn would send it once more. */
+  function refuseLoop({ headers: { via = '' } }: IncomingMessage): void {
+    if (!via.includes(parts.via)) return;
+    throw new BreakwaterError('PROXY_LOOP', 'this proxy is asked by itself', {
+      mend: 'Unset HTTPS_PROXY and HTTP_PROXY of the proxy, or have them name another one.',
+    });
+  }
+
   async function enter(request: IncomingMessage, client: Socket, head: Buffer): Promise<void> {
     checkConnect(request);
+    refuseLoop(request);
     if (intercepted.has(client))
       throw new BreakwaterError('METHOD_NOT_ALLOWED', 'CONNECT inside an intercepted connection');
     const target = parseConnectTarget(request.url ?? '');

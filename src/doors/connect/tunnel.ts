@@ -1,16 +1,17 @@
-import { connect, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import type { Config } from '../../config/config.ts';
 import { BreakwaterError } from '../../registry/errors.ts';
-import { checkedLookup, checkLiteral, type Destinations } from '../../upstream/destinations.ts';
+import type { Destinations } from '../../upstream/destinations.ts';
+import { createClock, type Dialer } from '../../upstream/way/dialer.ts';
 import type { ConnectTarget } from './connect-target.ts';
 
 /** Connects a client with a host that is not intercepted and passes bytes both ways, whatever they are. */
 export type Tunnel = (client: Socket, head: Buffer, target: ConnectTarget) => Promise<void>;
 
-export function createTunnel(config: Config, destinations: Destinations): Tunnel {
+export function createTunnel(config: Config, destinations: Destinations, dialer: Dialer): Tunnel {
   return async (client, head, target) => {
-    const upstream = await reach(target, config, destinations);
+    const upstream = await reach(target, config, destinations, dialer);
     if (client.destroyed) {
       upstream.destroy();
       return;
@@ -44,33 +45,20 @@ async function reach(
   { host, port }: ConnectTarget,
   config: Config,
   destinations: Destinations,
+  dialer: Dialer,
 ): Promise<Socket> {
   const check = destinations.ofClients(host, port);
-  const refusal = checkLiteral(host, check);
-  if (refusal !== undefined) throw refusal;
-  return new Promise((resolve, reject) => {
-    const socket = connect({
-      host,
-      port,
-      lookup: checkedLookup(check),
-      allowHalfOpen: true,
-      noDelay: true,
-      autoSelectFamily: !config.disableIpv6,
-      ...(config.disableIpv6 ? { family: 4 } : {}),
+  using clock = createClock(config.proxyConnectConnectTimeout, () => new Error('timed out'));
+  try {
+    const socket = await dialer.dial({ traffic: 'tunnel', host, port, check, clock });
+    socket.allowHalfOpen = true;
+    return socket;
+  } catch (cause) {
+    if (cause instanceof BreakwaterError && cause.code === 'TUNNEL_REFUSED') throw cause;
+    const reason = cause instanceof Error ? cause.message || cause.name : String(cause);
+    throw new BreakwaterError('TUNNEL_FAILED', `${host}:${port} cannot be reached: ${reason}`, {
+      cause,
+      ...(cause instanceof BreakwaterError && cause.mend !== undefined ? { mend: cause.mend } : {}),
     });
-    const fail = (cause: unknown): void => {
-      socket.destroy();
-      if (cause instanceof BreakwaterError) return reject(cause);
-      const reason = cause instanceof Error ? cause.message || cause.name : String(cause);
-      reject(new BreakwaterError('TUNNEL_FAILED', `${host}:${port} cannot be reached: ${reason}`, { cause }));
-    };
-    const timer = setTimeout(() => fail(new Error('timed out')), config.proxyConnectConnectTimeout);
-    socket.once('error', fail);
-    socket.once('connect', () => {
-      clearTimeout(timer);
-      socket.off('error', fail);
-      resolve(socket);
-    });
-    socket.once('close', () => clearTimeout(timer));
-  });
+  }
 }

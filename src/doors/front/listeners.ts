@@ -48,14 +48,18 @@ export async function openListeners({ config, door, peers, drain, log }: Listene
   }
 
   const tls = tlsStage(config, log, enter);
-  const plain = front({
-    onConnection: (socket, address) => enter(socket, { address, user: undefined }),
-    onRefused: refuseAtOnce,
-  });
+  const plainFront = (): Server =>
+    front({
+      onConnection: (socket, address) => enter(socket, { address, user: undefined }),
+      onRefused: refuseAtOnce,
+    });
+  const plain = plainFront();
   try {
-    const addresses = [await listen(plain, config.listen)];
+    const [first, ...others] = config.listen;
+    const addresses = first === undefined ? [] : [await listen(plain, first)];
     // its clock for slow headers starts with it
     door.emit('listening');
+    for (const place of others) addresses.push(await listen(plainFront(), place));
     if (tls !== undefined && config.listenTls !== undefined) {
       const secure = front({
         onConnection: (socket, address) => tls.enter(socket, address),
