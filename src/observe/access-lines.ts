@@ -6,7 +6,7 @@ export function openAccessLines(): LineWriter {
   const destination = pino.destination({ dest: 1, sync: false });
   const writer = createLineWriter((lines) => void destination.write(lines));
   return {
-    write: writer.write,
+    write: (line) => writer.write(line),
     flush() {
       writer.flush();
       destination.flushSync();
