@@ -29,7 +29,7 @@ import { createMeters } from './observe/meters.ts';
 import { createReadiness } from './observe/readiness.ts';
 import { createReadings } from './observe/readings.ts';
 import { createRefusalLog } from './observe/refusal-log.ts';
-import { logReload } from './observe/reload-log.ts';
+import { createLoggedReload } from './observe/reload-log.ts';
 import { startSummary } from './observe/start-summary.ts';
 import { createPulls } from './pulls/pulls.ts';
 import { createUploads } from './pulls/uploads.ts';
@@ -222,7 +222,8 @@ async function serve(first: LoadedConfig, read: () => LoadedConfig): Promise<num
     ca: authority,
   };
   const readings = createReadings(meters, sources);
-  const admin = await openAdmin({ listen: configInForce.adminListen, readiness, readings, log });
+  const reload = createLoggedReload(log, createLiveConfig(first, read, apply), () => configInForce);
+  const admin = await openAdmin({ listen: configInForce.adminListen, readiness, readings, reload, log });
   const logAccess = createAccessLog((line) => accessLog.write(line), now);
   const door = createDoor({
     inForce: () => inForce,
@@ -283,11 +284,6 @@ async function serve(first: LoadedConfig, read: () => LoadedConfig): Promise<num
     }
     log.level = next.logLevel;
     door.keepAliveTimeout = next.keepaliveTimeout;
-  }
-  const live = createLiveConfig(first, read, apply);
-  async function reload(): Promise<void> {
-    const before = configInForce;
-    logReload(log, before, await live.reload());
   }
   onHangUp(() => void reload());
 

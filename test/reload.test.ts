@@ -8,6 +8,7 @@ import { ANY_MANIFEST, craftImage } from './upstream/image.ts';
 import { blobPath, cacheStatus, expectError, expectWhole, manifestPath, untilHit } from './upstream/paths.ts';
 import { startScriptedRegistry, type ScriptedRegistry } from './upstream/scripted-registry.ts';
 import { startStage, type Stage } from './upstream/stage.ts';
+import { adminOf } from './support/admin.ts';
 import { markedSecret } from './support/marked-secrets.ts';
 
 const MIB = 1024 * 1024;
@@ -263,4 +264,34 @@ test('a burst of signals is taken one after the other, and one while it drains i
   const stopped = stage.proxy.stop();
   process.kill(stage.proxy.pid, 'SIGHUP');
   expect(await stopped).toBe(0);
+});
+
+describe('POST /api/v1/config/reload', () => {
+  const PATH = '/api/v1/config/reload';
+
+  test('does the same, and tells what became of it', async () => {
+    await start('cache:\n  max_size: 1m\n', { ADMIN_LISTEN: '127.0.0.1:0' });
+    const admin = await adminOf(stage.proxy);
+    writeFileSync(file, 'cache:\n  max_size: 8m\nlisten:\n  address: 127.0.0.1:1\n');
+    const applied = await admin.ask(PATH, {}, 'POST');
+    expect(applied.status).toBe(200);
+    expect(JSON.parse(applied.body)).toMatchObject({
+      changed: [{ setting: 'CACHE_MAX_SIZE', before: '1m', after: '8m' }],
+    });
+    writeFileSync(file, 'cache:\n  max_size: much\n');
+    const refused = await admin.ask(PATH, {}, 'POST');
+    expect(refused.status).toBe(422);
+    expect(refused.body).toMatch(/breakwater\.yaml:2:/);
+  });
+
+  test('is for programs on the same machine, and for no page in a browser', async () => {
+    await start('', { ADMIN_LISTEN: '127.0.0.1:0' });
+    const admin = await adminOf(stage.proxy);
+    const statusOf = async (headers: Readonly<Record<string, string>>, method = 'POST') =>
+      (await admin.ask(PATH, headers, method)).status;
+    expect(await statusOf({ origin: 'http://evil.example' })).toBe(403);
+    expect(await statusOf({ host: 'evil.example' })).toBe(403);
+    expect(await statusOf({}, 'GET')).toBe(405);
+    expect(logged('configuration reloaded')).toEqual([]);
+  });
 });

@@ -1,10 +1,24 @@
 import type { Logger } from 'pino';
 import type { Config } from '../config/config.ts';
-import type { ReloadReport } from '../config/live-config.ts';
+import type { LiveConfig, ReloadReport } from '../config/live-config.ts';
 import { configWarnings } from '../config/warnings.ts';
 
-/** Logs what became of a reload; what was in force before it tells which warnings are new. */
-export function logReload(log: Logger, before: Config, report: ReloadReport): void {
+/** Reads the configuration again, and logs what became of it. */
+export function createLoggedReload(
+  log: Logger,
+  live: LiveConfig,
+  inForce: () => Config,
+): () => Promise<ReloadReport> {
+  return async () => {
+    const before = inForce();
+    const report = await live.reload();
+    logReload(log, before, report);
+    return report;
+  };
+}
+
+/** What was in force before tells which warnings are new. */
+function logReload(log: Logger, before: Config, report: ReloadReport): void {
   if (report.outcome === 'refused') {
     const { message: reason, mend } = report.error;
     log.error({ reason, mend }, 'configuration not reloaded: the one from before stays in force');
