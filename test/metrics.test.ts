@@ -8,6 +8,8 @@ import { adminOf, type AdminClient } from './support/admin.ts';
 import { randomBlob, type Blob } from './upstream/content.ts';
 import { ANY_MANIFEST, craftImage } from './upstream/image.ts';
 import { blobPath, cacheStatus, expectWhole, manifestPath, untilHit } from './upstream/paths.ts';
+import { markedSecret } from './support/marked-secrets.ts';
+import { basic } from './upstream/guard.ts';
 import { startStage, type Stage, type StageOptions } from './upstream/stage.ts';
 import { createTokenService } from './upstream/token-service.ts';
 
@@ -237,7 +239,7 @@ describe('/metrics', () => {
       ['carol', 50],
     ] as const) {
       remaining = left;
-      const authorization = `Basic ${Buffer.from(`${name}:secret`).toString('base64')}`;
+      const authorization = basic(name, markedSecret(name));
       expectWhole(await client.get(path, { ...ANY, authorization }), image.manifest);
     }
     const { body } = await admin.ask('/metrics');

@@ -107,6 +107,7 @@ describe('two registries on two ports of one host', () => {
       host: '127.0.0.1',
       port: stage.proxy.port,
       path: `http://${host}${blobPath(PATH.repository, blob)}`,
+      headers: { host },
     });
     plain.end();
     const [answer] = (await once(plain, 'response')) as [IncomingMessage];

@@ -260,7 +260,8 @@ describe('a redirect to what only the credentials of the proxy open', () => {
     const status = await new Promise<number | undefined>((resolve, reject) => {
       const path = `${stranger.origin()}${blobPath('x', blob)}`;
       const { port } = own.proxy;
-      get({ host: '127.0.0.1', port, path, agent: false }, (response) => {
+      const headers = { host: new URL(path).host };
+      get({ host: '127.0.0.1', port, path, headers, agent: false }, (response) => {
         response.resume().on('end', () => resolve(response.statusCode));
       }).on('error', reject);
     });

@@ -351,9 +351,13 @@ describe('a crash', () => {
     const home = mkdtempSync(join(folder, 'home-'));
     await using proxy = await startLocalProxy(home, { NODE_OPTIONS: `--import ${preloaded}` });
     await new Promise<void>((resolve, reject) => {
-      get({ host: proxy.host, port: proxy.port, path: 'http://nowhere.invalid/before' }, (response) => {
-        response.resume().on('end', resolve);
-      }).on('error', reject);
+      const headers = { host: 'nowhere.invalid' };
+      get(
+        { host: proxy.host, port: proxy.port, path: 'http://nowhere.invalid/before', headers },
+        (response) => {
+          response.resume().on('end', resolve);
+        },
+      ).on('error', reject);
     });
     proxy.signal('SIGUSR2');
     expect(await proxy.exited).toEqual({ code: 1, signal: null });

@@ -20,7 +20,7 @@ describe('values', () => {
     expect(config).toMatchObject({
       cacheMaxSize: 32 * 2 ** 30,
       cacheMinFree: 1024,
-      listen: { host: '0.0.0.0', port: 3128 },
+      listen: [{ host: '0.0.0.0', port: 3128 }],
       allowPush: true,
       tagStaleTime: 60 * 86_400_000,
       tagCheckInterval: 5000,

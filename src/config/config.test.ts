@@ -64,7 +64,7 @@ describe('loadConfig', () => {
   test('the defaults are those of docker-registry-proxy', () => {
     const { config } = load({});
     expect(config).toMatchObject({
-      listen: { host: '0.0.0.0', port: 3128 },
+      listen: [{ host: '0.0.0.0', port: 3128 }],
       credentials: [],
       cacheMaxSize: 32 * 2 ** 30,
       cacheInactive: 60 * 86_400_000,
