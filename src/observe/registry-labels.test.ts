@@ -18,7 +18,7 @@ test.each([
   ['example.com', 443, '.example.com'],
   ['a.b.example.com', 443, '.example.com'],
   ['evilexample.com', 443, 'other'],
-  ['plain.test', 80, 'plain.test'],
+  ['plain.test', 80, 'plain.test:80'],
   ['lab.test', 5000, 'lab.test:5000'],
 ])('%s, port %i, falls under %s', (host, port, label) => {
   expect(labels.labelFor(host, port)).toBe(label);
@@ -28,7 +28,8 @@ test.each([
 describe('by the name of a registry', () => {
   test.each([
     ['quay.io', 'quay.io'],
-    ['plain.test', 'plain.test'],
+    ['plain.test:80', 'plain.test:80'],
+    ['plain.test', 'other'],
     ['lab.test:5000', 'lab.test:5000'],
     ['us.pkg.dev', '*.pkg.dev'],
     ['us.pkg.dev:444', 'other'],

@@ -6,7 +6,7 @@ import { registryHost } from '../registry/registry-host.ts';
 /** Gives hosts a label out of a set that only the configuration can make larger. */
 export interface RegistryLabels {
   readonly labelFor: (host: string, port: number) => string;
-  /** The same by a registry's name, which has no port where it is the scheme's own. */
+  /** The same by a registry's name, which has no port where that is 443. */
   readonly labelOf: (name: string) => string;
   readonly all: readonly string[];
 }
@@ -40,10 +40,8 @@ export function createRegistryLabels(patterns: readonly RegistryPattern[]): Regi
   return {
     labelFor,
     labelOf(name) {
-      const { host = '', port } = parseHostPort(name) ?? {};
-      if (port !== undefined) return labelFor(host, port);
-      const label = labelFor(host, 443);
-      return label === OTHER ? labelFor(host, 80) : label;
+      const { host = '', port = 443 } = parseHostPort(name) ?? {};
+      return labelFor(host, port);
     },
     all: [...new Set([...exact.values(), ...suffixes.map(({ label }) => label), OTHER])],
   };
