@@ -25,6 +25,7 @@ export async function startBreakwater(
       LISTEN: `127.0.0.1:${port}`,
       CACHE_DIR: cache,
       CA_DIR: join(own, 'ca'),
+      ADMIN_LISTEN: 'off',
       REGISTRIES: `http://localhost:${registryPort}`,
     },
   );
