@@ -98,7 +98,9 @@ export function createDialer({ names, race, routes, tls, via }: DialerParts): Di
       return await race.connect(addresses, port, signal);
     } catch (thrown) {
       signal.throwIfAborted();
-      await delay(RETRY_MS.least + Math.random() * RETRY_MS.spread, undefined, { signal });
+      const pause = RETRY_MS.least + Math.random() * RETRY_MS.spread;
+      // whoever ends it says why
+      await delay(pause, undefined, { signal }).catch(() => signal.throwIfAborted());
       // it may have moved
       const now = await addressesOf(host, check, true).catch(() => {
         throw thrown;

@@ -20,7 +20,7 @@ export function tunnelThrough(
       createConnection: () => socket,
       signal,
     });
-    asking.once('error', (cause) => {
+    asking.on('error', (cause) => {
       socket.destroy();
       if (signal.aborted) return reject(signal.reason);
       reject(proxyError(hop, `broke off: ${cause.message}`, { cause }));
