@@ -1,5 +1,5 @@
 /** How long a line may wait for others, in milliseconds, and how many characters make a write of their own. */
-const WAIT_MS = 100;
+const WAIT_MS = 25;
 const ENOUGH = 64 * 1024;
 
 /** Writes lines to a log. */
