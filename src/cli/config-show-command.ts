@@ -1,5 +1,4 @@
 import type { SettingSource } from '../config/config.ts';
-import type { Setting } from '../config/setting.ts';
 import { SETTING_NAMES, SETTINGS } from '../config/settings.ts';
 import { EXIT, type Command } from './command.ts';
 import { FORMAT_FLAG, jsonText, wantsJson } from './format-flag.ts';
@@ -22,7 +21,7 @@ export const CONFIG_SHOW: Command = {
     const { sources } = loadSettings(env, flags);
     const rows = SETTING_NAMES.map((name) => ({
       setting: SETTINGS[name].env,
-      takesEffect: takesEffect(SETTINGS[name]),
+      takesEffect: SETTINGS[name].takesEffect,
       source: sources[name],
     }));
     if (wantsJson(flags)) {
@@ -50,10 +49,6 @@ export const CONFIG_SHOW: Command = {
     return EXIT.ok;
   },
 };
-
-function takesEffect({ takesEffect: when }: Setting<unknown>): string {
-  return when;
-}
 
 /** Quoted where the value would not be seen in a table. */
 function shownValue(text: string | undefined): string {

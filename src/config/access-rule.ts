@@ -1,4 +1,5 @@
 import * as v from 'valibot';
+import { DOCKER_HUB, DOCKER_HUB_REALM } from '../registry/docker-hub.ts';
 import { addressSet, type AddressSet } from './address-set.ts';
 import { parseGlob, type GlobMatcher } from './glob.ts';
 import { parseJson } from './json-text.ts';
@@ -49,9 +50,9 @@ export function readAccessRules(value: unknown): readonly AccessRule[] {
 /** Docker Hub's tokens are of no use elsewhere, and it is of none without them: one pattern takes both hosts. */
 function parseHostGlob(text: string): GlobMatcher {
   const glob = parseRegistryGlob(text);
-  const isHubToken = (host: string): boolean => host.toLowerCase() === 'auth.docker.io';
+  const isHubToken = (host: string): boolean => host.toLowerCase() === DOCKER_HUB_REALM;
   return {
     source: glob.source,
-    matches: (host) => glob.matches(host) || (isHubToken(host) && glob.matches('registry-1.docker.io')),
+    matches: (host) => glob.matches(host) || (isHubToken(host) && glob.matches(DOCKER_HUB)),
   };
 }

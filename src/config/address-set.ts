@@ -47,6 +47,9 @@ export function addressSet(sources: readonly string[]): AddressSet {
   };
 }
 
+/** The addresses of this very machine. */
+export const LOOPBACK = addressSet(['127.0.0.0/8', '::1']);
+
 /** An address without its zone, in its one spelling; an IPv4 address that is mapped into IPv6 is itself again. */
 export function plainAddress(address: string): string {
   const [bare = ''] = address.split('%');

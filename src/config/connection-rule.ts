@@ -1,9 +1,10 @@
 import * as v from 'valibot';
+import { hostPortName } from '../registry/registry-host.ts';
 import type { GlobMatcher } from './glob.ts';
 import { oneOf, parsePath } from './plain-values.ts';
 import { parseProxyOrNone, type ProxyAddress } from './proxy-address.ts';
+import { parseJson } from './json-text.ts';
 import { parseRegistryGlob } from './registry-glob.ts';
-import { settingError } from './setting.ts';
 import { flag, parsed, readList, StructureError, type StructureFault } from './structure.ts';
 
 /** How the hosts that a rule matches are reached; the first rule that matches a host decides. */
@@ -39,17 +40,7 @@ const SHAPE = {
 
 /** Parses the rules as JSON, as the environment has them. */
 export function parseConnectionRules(text: string): readonly ConnectionRule[] {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    // the reason would quote what may be a password
-    throw settingError(
-      'it is not JSON',
-      'Write a list, e.g. [{"host":"registry.local:5000","ca_file":"/ca.pem"}].',
-    );
-  }
-  return readConnectionRules(value);
+  return readConnectionRules(parseJson(text, '[{"host":"registry.local:5000","ca_file":"/ca.pem"}]', true));
 }
 
 /** Reads the rules as a list of mappings. */
@@ -83,6 +74,6 @@ export function connectionRuleFor(
   host: string,
   port: number,
 ): ConnectionRule | undefined {
-  const name = port === 443 ? host : `${host}:${port}`;
+  const name = hostPortName(host, port);
   return rules.find((rule) => rule.host?.matches(name) ?? true);
 }

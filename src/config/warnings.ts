@@ -1,4 +1,4 @@
-import { addressSet } from './address-set.ts';
+import { LOOPBACK } from './address-set.ts';
 import type { Config } from './config.ts';
 import { SETTINGS } from './settings.ts';
 
@@ -9,7 +9,6 @@ const MOVING_TAGS: readonly { readonly tag: string; readonly shown: string }[] =
   { tag: `sha256-${'5f0a'.repeat(16)}.sig`, shown: 'sha256-<hex>.sig' },
 ];
 const DAY = 86_400_000;
-const LOOPBACK = addressSet(['127.0.0.0/8', '::1']);
 
 type TierTime = 'manifestCachePrimaryTime' | 'manifestCacheSecondaryTime' | 'manifestCacheDefaultTime';
 const TIERS: readonly { readonly time: TierTime; readonly mend: string }[] = [

@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import { BlockList } from 'node:net';
 import type { Logger } from 'pino';
+import { LOOPBACK } from '../../config/address-set.ts';
 import type { AdminListen } from '../../config/admin-listen.ts';
 import type { ReloadReport } from '../../config/live-config.ts';
 import { exposition, type Readings } from '../../observe/exposition.ts';
@@ -28,9 +28,6 @@ export interface Admin {
 const RELOAD = '/api/v1/config/reload';
 const JSON_TYPE = 'application/json; charset=utf-8';
 const LOCAL_NAMES: ReadonlySet<string> = new Set(['localhost', '127.0.0.1', '[::1]']);
-const LOOPBACK = new BlockList();
-LOOPBACK.addSubnet('127.0.0.0', 8, 'ipv4');
-LOOPBACK.addAddress('::1', 'ipv6');
 
 interface Page {
   readonly status: number;
@@ -92,11 +89,8 @@ function allow(method: string | undefined, allowed: readonly string[]): void {
  */
 function checkLocal({ headers, socket }: IncomingMessage): void {
   const named = URL.parse(`http://${headers.host ?? ''}`)?.hostname ?? '';
-  const isLocal = LOOPBACK.check(
-    socket.remoteAddress ?? '',
-    socket.remoteFamily === 'IPv6' ? 'ipv6' : 'ipv4',
-  );
-  if (isLocal && LOCAL_NAMES.has(named) && headers.origin === undefined) return;
+  if (LOOPBACK.has(socket.remoteAddress ?? '') && LOCAL_NAMES.has(named) && headers.origin === undefined)
+    return;
   throw new BreakwaterError('ACCESS_DENIED', 'only programs on the same machine may do this', {
     mend: 'Ask 127.0.0.1, or send SIGHUP.',
   });

@@ -1,5 +1,5 @@
 import type { Config } from '../../config/config.ts';
-import { addressSet } from '../../config/address-set.ts';
+import { LOOPBACK } from '../../config/address-set.ts';
 import { connectionRuleFor } from '../../config/connection-rule.ts';
 import type { ProxyAddress } from '../../config/proxy-address.ts';
 import { namesTarget } from '../../config/target-list.ts';
@@ -15,8 +15,6 @@ export type Traffic = 'http' | 'https' | 'tunnel';
 
 /** Tells the proxy on the way to a host; undefined where there is none. */
 export type Routes = (traffic: Traffic, host: string, port: number) => Hop | undefined;
-
-const LOOPBACK = addressSet(['127.0.0.0/8', '::1']);
 
 export function createRoutes({
   httpsProxy,
