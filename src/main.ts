@@ -268,8 +268,12 @@ async function serve(first: LoadedConfig, read: () => LoadedConfig): Promise<num
     watched.watch(credentialFiles(process.env, next));
     try {
       const nextWayOut = createWayOut(next, wayOutParts);
-      const sources = await readSources(next, nextWayOut);
-      const nextUsers = await usersOf(next);
+      const whenUnused = async (thrown: unknown): Promise<never> => {
+        await nextWayOut.transport.close(); // and what it watches
+        throw thrown;
+      };
+      const sources = await readSources(next, nextWayOut).catch(whenUnused);
+      const nextUsers = await usersOf(next).catch(whenUnused);
       inForce = inForceOf(next, nextWayOut, nextUsers);
       const usersBefore = users;
       users = nextUsers;
