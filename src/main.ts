@@ -31,7 +31,9 @@ import { createReadings } from './observe/readings.ts';
 import { createRefusalLog } from './observe/refusal-log.ts';
 import { createLoggedReload } from './observe/reload-log.ts';
 import { startSummary } from './observe/start-summary.ts';
+import { createBuffers } from './pulls/buffers.ts';
 import { createPulls } from './pulls/pulls.ts';
+import { createTurns } from './pulls/turns.ts';
 import { createUploads } from './pulls/uploads.ts';
 import { asBreakwaterError } from './registry/errors.ts';
 import { createDiskStore } from './store/disk/disk-store.ts';
@@ -172,6 +174,8 @@ async function serve(first: LoadedConfig, read: () => LoadedConfig): Promise<num
     acceptance: createAcceptance(acceptances, seal, now),
     seal,
     uploads,
+    buffers: createBuffers(),
+    turns: createTurns(),
     pushes: { count: 0 },
     issued,
     limits,
@@ -211,7 +215,7 @@ async function serve(first: LoadedConfig, read: () => LoadedConfig): Promise<num
   const peers: Peers = new WeakMap();
   const drain = createDrain();
   const readiness = createReadiness({ ca: authority, store: health, now });
-  const sources = {
+  const readings = createReadings(meters, {
     version,
     drain,
     fills,
@@ -220,8 +224,7 @@ async function serve(first: LoadedConfig, read: () => LoadedConfig): Promise<num
     health,
     limits,
     ca: authority,
-  };
-  const readings = createReadings(meters, sources);
+  });
   const reload = createLoggedReload(log, createLiveConfig(first, read, apply), () => configInForce);
   const admin = await openAdmin({ listen: configInForce.adminListen, readiness, readings, reload, log });
   const logAccess = createAccessLog((line) => accessLog.write(line), now);
@@ -247,16 +250,14 @@ async function serve(first: LoadedConfig, read: () => LoadedConfig): Promise<num
   drain.watch(door);
   const stop = stopSignal();
   const listeners = await openListeners({ config: configInForce, door, peers, drain, log });
-  const address = listeners.addresses.join(', ');
-  const cached = store.totals();
   process.stderr.write(
     startSummary({
       version,
-      address,
+      address: listeners.addresses.join(', '),
       admin: admin.address,
       config: configInForce,
       ca: authority,
-      cached,
+      cached: store.totals(),
       readOnly: readOnly !== undefined,
     }),
   );

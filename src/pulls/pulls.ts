@@ -19,7 +19,7 @@ import type { RateLimits } from '../upstream/rate-limits.ts';
 import type { Upstream } from '../upstream/upstream.ts';
 import { createAccess } from './access.ts';
 import { createPullBlob } from './blob.ts';
-import { createBuffers } from './buffers.ts';
+import type { Buffers } from './buffers.ts';
 import type { Exchange } from './exchange.ts';
 import { createCheckExistence } from './existence.ts';
 import { createPullListing } from './listing.ts';
@@ -37,7 +37,7 @@ import { createTagCheck, createTagFetch } from './tag-check.ts';
 import { createResolveTag, type PushCount } from './tag-resolve.ts';
 import { createPullTag } from './tag.ts';
 import { createPassToken, isTokenRequest } from './token.ts';
-import { createTurns } from './turns.ts';
+import type { Turns } from './turns.ts';
 import { throwAwayUnread } from './unread.ts';
 import type { Uploads } from './uploads.ts';
 
@@ -65,6 +65,9 @@ export interface PullParts {
   readonly issued: IssuedTokens;
   readonly limits: RateLimits;
   readonly uploads: Uploads;
+  /** One of each, whatever the configuration: their bounds are the process's. */
+  readonly buffers: Buffers;
+  readonly turns: Turns;
   readonly pushes: PushCount;
   readonly intercepts: (host: string, port: number) => boolean;
   readonly onFault: OnFault;
@@ -88,7 +91,7 @@ export function createPulls(parts: PullParts): Pulls {
     outageLeash: config.privateStaleTime,
   });
   const objects = createObjects({ store, fills, access, upstream, stallTimeout: config.proxyReadTimeout });
-  const send = createSendObject(createPump(createBuffers(), createTurns(), config.sendTimeout));
+  const send = createSendObject(createPump(parts.buffers, parts.turns, config.sendTimeout));
   const passThrough = createPassThrough(upstream, config.clientBodyTimeout);
   const pushesShared = config.allowPush && !config.allowPushWithOwnAuth;
   const passToken = createPassToken(upstream, credentials, issued, passThrough, pushesShared);
