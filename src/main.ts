@@ -133,11 +133,10 @@ async function serve(first: LoadedConfig, read: () => LoadedConfig): Promise<num
   const wayOutParts = { via, onAnswered: meters.onAnswered, log, now };
   let wayOut = createWayOut(configInForce, wayOutParts);
   const lists = (host: string, port: number): boolean => wayOut.matcher(host, port);
+  const complain = (thrown: unknown, what: string): void =>
+    log.error({ reason: asBreakwaterError(thrown).message }, what);
   const transport = createReplaceableTransport(wayOut.transport, (thrown) =>
-    log.error(
-      { reason: asBreakwaterError(thrown).message },
-      'connections from before a reload were not closed',
-    ),
+    complain(thrown, 'connections from before a reload were not closed'),
   );
   const credentials = createCredentials(lists, now);
   const nobodys = createCredentials(lists, now);
@@ -150,10 +149,7 @@ async function serve(first: LoadedConfig, read: () => LoadedConfig): Promise<num
       credentials.replace(await readSources(read().config, wayOut));
       log.info('credentials were read again');
     },
-    (thrown) => {
-      const { message: reason } = asBreakwaterError(thrown);
-      log.error({ reason }, 'credentials could not be read again: those from before stay');
-    },
+    (thrown) => complain(thrown, 'credentials could not be read again: those from before stay'),
   );
   credentials.replace(await readSources(configInForce, wayOut));
   const answers = createUpstream(
