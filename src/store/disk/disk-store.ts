@@ -63,7 +63,9 @@ export function createDiskStore(options: DiskStoreOptions): Store {
   /** Objects that are of no use, and whose files could not be deleted: they are not taken in again. */
   const lost = new Set<Digest>();
   const used = new Map<Digest, number>();
+  const closing = new AbortController();
   const room = createRoom({
+    signal: closing.signal,
     root: layout.root,
     eviction,
     bounds: options.bounds,
@@ -75,7 +77,6 @@ export function createDiskStore(options: DiskStoreOptions): Store {
   const flushing = setInterval(flush, USED_FLUSH_MS);
   flushing.unref();
   const small = createSmallObjects();
-  const closing = new AbortController();
   const reconciled = eviction.complete
     .then(() =>
       options.clean

@@ -32,14 +32,19 @@ export interface RoomOptions {
   readonly eviction: EvictionPolicy;
   readonly bounds: () => Bounds;
   readonly isPinned: (digest: Digest) => boolean;
+  /** Ends what goes on in steps. */
+  readonly signal: AbortSignal;
   /** Settles when the bytes are free; never rejects. */
   readonly evict: (digest: Digest) => Promise<void>;
   /** Partial objects that nobody fills; they go before any whole object does. */
   readonly kept: { readonly bytes: number; dropOldest(): boolean };
 }
 
+/** Objects that leave before others have their turn: a bound that was made lower may be far below what is there. */
+const BATCH = 200;
+
 export function createRoom(options: RoomOptions): Room {
-  const { eviction, bounds, root, kept } = options;
+  const { eviction, bounds, root, kept, signal } = options;
   const leaving = new Set<Promise<void>>();
   let reserved = 0;
   /** What of the reserved bytes is on the disk, and so no longer free. */
@@ -58,9 +63,18 @@ export function createRoom(options: RoomOptions): Room {
     return eviction.totals().bytes + kept.bytes + written;
   }
 
-  function trim(): boolean {
-    while (taken() + reserved - written > bounds().maxSize) if (!evictOne()) return false;
-    return true;
+  function isOver(): boolean {
+    return taken() + reserved - written > bounds().maxSize;
+  }
+
+  /** Gives false where all that is left is being read. */
+  async function trim(): Promise<boolean> {
+    for (;;) {
+      for (let left = BATCH; left > 0 && isOver(); left -= 1) if (!evictOne()) return false;
+      if (!isOver()) return true;
+      await Promise.all(leaving);
+      if (signal.aborted) return false;
+    }
   }
 
   /** The file system is asked each time: others write to it too. */
@@ -94,7 +108,7 @@ export function createRoom(options: RoomOptions): Room {
           reserved += more;
           held += more;
           const fits =
-            trim() &&
+            (await trim()) &&
             (await freeEnough().catch((cause: unknown) => {
               throw diskFault(cause, 'asking for free space');
             }));
