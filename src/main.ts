@@ -59,7 +59,7 @@ import { createReplaceableTransport } from './upstream/replaceable-transport.ts'
 import { createTokenBroker } from './upstream/token-broker.ts';
 import { createUpstream } from './upstream/upstream.ts';
 import { newVia } from './upstream/way/dialer.ts';
-import { createWayOut, type WayOut } from './upstream/way-out.ts';
+import { createWaysOut, type WayOut } from './upstream/way-out.ts';
 
 const version = readVersion(dirname(import.meta.dirname));
 
@@ -130,8 +130,8 @@ async function serve(first: LoadedConfig, read: () => LoadedConfig): Promise<num
   const limits = createRateLimits(() => configInForce.rateLimitReserve, log, now);
 
   const via = newVia();
-  const wayOutParts = { via, onAnswered: meters.onAnswered, log, now };
-  let wayOut = createWayOut(configInForce, wayOutParts);
+  const createWayOut = createWaysOut({ via, onAnswered: meters.onAnswered, log, now });
+  let wayOut = createWayOut(configInForce);
   const lists = (host: string, port: number): boolean => wayOut.matcher(host, port);
   const complain = (thrown: unknown, what: string): void =>
     log.error({ reason: asBreakwaterError(thrown).message }, what);
@@ -264,7 +264,7 @@ async function serve(first: LoadedConfig, read: () => LoadedConfig): Promise<num
   async function apply(next: Config): Promise<void> {
     watched.watch(credentialFiles(process.env, next));
     try {
-      const nextWayOut = createWayOut(next, wayOutParts);
+      const nextWayOut = createWayOut(next);
       const whenUnused = async (thrown: unknown): Promise<never> => {
         await nextWayOut.transport.close(); // and what it watches
         throw thrown;

@@ -9,8 +9,8 @@ import { measured, type OnAnswered } from './measured.ts';
 import { createTlsProfiles, tlsFiles } from './tls/profiles.ts';
 import { createTransport, type Transport } from './transport.ts';
 import { createDialer, type Dialer } from './way/dialer.ts';
-import { createNames } from './way/names.ts';
-import { createRace } from './way/race.ts';
+import { createNames, type Names } from './way/names.ts';
+import { createRace, type Race } from './way/race.ts';
 import { createRoutes } from './way/routes.ts';
 
 /** What one configuration says of registries, of where connections may lead, and of how they are made. */
@@ -30,8 +30,24 @@ export interface WayOutParts {
   readonly now: () => number;
 }
 
-/** @throws `SETTING_INVALID` where a file of certificates cannot be used. */
-export function createWayOut(config: Config, { via, onAnswered, log, now }: WayOutParts): WayOut {
+/** Makes the way out of each configuration; throws `SETTING_INVALID` where a file of certificates cannot be used. */
+export type CreateWayOut = (config: Config) => WayOut;
+
+/** What was learnt of names and addresses lives on from one to the next: in an outage nobody could tell it anew. */
+export function createWaysOut(parts: WayOutParts): CreateWayOut {
+  const { now } = parts;
+  const race = createRace();
+  const allNames = createNames({ ipv4Only: false, now });
+  const ipv4Names = createNames({ ipv4Only: true, now });
+  return (config) => createWayOut(config, parts, race, config.disableIpv6 ? ipv4Names : allNames);
+}
+
+function createWayOut(
+  config: Config,
+  { via, onAnswered, log, now }: WayOutParts,
+  race: Race,
+  names: Names,
+): WayOut {
   const matcher = createRegistryMatcher(config.registries);
   const destinations = createDestinations({
     matcher,
@@ -41,8 +57,8 @@ export function createWayOut(config: Config, { via, onAnswered, log, now }: WayO
   });
   const tls = createTlsProfiles(config);
   const dialer = createDialer({
-    names: createNames({ ipv4Only: config.disableIpv6, now }),
-    race: createRace(),
+    names,
+    race,
     routes: createRoutes(config),
     tls,
     via,
