@@ -1,5 +1,6 @@
 import type { Server as HttpServer } from 'node:http';
 import type { Server, Socket } from 'node:net';
+import { carrierOf } from './carrier.ts';
 
 /** Ends a server without cutting what is under way. */
 export interface Drain {
@@ -96,15 +97,9 @@ function endWhenIdle(socket: Socket): void {
 /** True for a socket below a TLS one that is at work; ending it would cut the answer. */
 function isCarrier(socket: Socket, busy: ReadonlySet<Socket>): boolean {
   for (const secure of busy) {
-    let carrier: unknown = carrierOf(secure);
+    let carrier = carrierOf(secure);
     while (carrier !== undefined && carrier !== socket) carrier = carrierOf(carrier);
     if (carrier === socket) return true;
   }
   return false;
-}
-
-function carrierOf(socket: unknown): unknown {
-  return typeof socket === 'object' && socket !== null && '_parent' in socket
-    ? (socket._parent ?? undefined)
-    : undefined;
 }

@@ -5,6 +5,7 @@ import type { Logger } from 'pino';
 import { watchFiles } from '../../config/watched-files.ts';
 import { asBreakwaterError, BreakwaterError } from '../../registry/errors.ts';
 import type { Client } from '../access/admission.ts';
+import { carrierOf } from '../carrier.ts';
 import type { User } from '../access/users.ts';
 
 /** The files of a listener for TLS. */
@@ -48,7 +49,7 @@ export function createTlsStage({ files, timeout, log, onSecure }: TlsStageParts)
     ALPNProtocols: ['http/1.1'],
   });
   server.on('secureConnection', (secured) => {
-    const address = addresses.get(carrierOf(secured)) ?? '';
+    const address = addresses.get(carrierOf(secured) ?? secured) ?? '';
     const user = files.clientCa === undefined ? undefined : certificateUser(secured);
     if (user !== 'untrusted') return onSecure(secured, { address, user });
     const reason = String(secured.authorizationError);
@@ -56,7 +57,7 @@ export function createTlsStage({ files, timeout, log, onSecure }: TlsStageParts)
     secured.destroy();
   });
   server.on('tlsClientError', (error, secured) => {
-    const client = addresses.get(carrierOf(secured)) ?? '';
+    const client = addresses.get(carrierOf(secured) ?? secured) ?? '';
     log.debug({ client, reason: error.message }, 'tls handshake with the proxy failed');
     secured.destroy();
   });
@@ -83,12 +84,6 @@ export function createTlsStage({ files, timeout, log, onSecure }: TlsStageParts)
     },
     close: () => watched.close(),
   };
-}
-
-/** The socket below TLS. */
-function carrierOf(secured: TLSSocket): object {
-  const carrier = '_parent' in secured ? secured._parent : undefined;
-  return typeof carrier === 'object' && carrier !== null ? carrier : secured;
 }
 
 /** The user that a certificate names; undefined without one. */
